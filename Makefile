@@ -1,0 +1,111 @@
+# A wrapper only: every recipe is one command that also works by hand. `make` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+IMAGE ?= openbell
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/openbell/__init__.py)
+COMPOSE := docker compose -f deploy/compose.yaml
+export PYTHON
+
+# Stamps: a target is done again only when what it is made from is newer.
+BASE := .venv/.stamp-base
+RUNTIME := .venv/.stamp-runtime
+DEV := .venv/.stamp-dev
+WEB := .venv/.stamp-web
+FRONTEND := $(shell find frontend \( -name node_modules -o -name .next -o -name out \) -prune -o -type f -not -name next-env.d.ts -not -name '*.tsbuildinfo' -print 2>/dev/null)
+
+.PHONY: help setup demo run run-local dev test test-coverage lint format bench build lock install-tools clean \
+	docker-build docker-build-arm64 build-arm64 docker-compose-up docker-compose-logs docker-compose-down
+
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+# --- environment
+
+$(BASE): scripts/setup.sh
+	@scripts/setup.sh base
+	@touch $@
+
+$(RUNTIME): requirements.lock pyproject.toml $(BASE)
+	@scripts/setup.sh runtime
+	@touch $@
+
+$(DEV): requirements-dev.lock $(RUNTIME)
+	@scripts/setup.sh dev
+	@touch $@
+
+$(WEB): $(wildcard scripts/build_web.sh) $(FRONTEND) $(BASE)
+	@if [ -x scripts/build_web.sh ]; then scripts/build_web.sh; touch $@; else echo "openbell setup: scripts/build_web.sh is missing, so there is no web page" >&2; fi
+
+setup: $(BASE) ## .venv with what openbell needs to run, and the web page
+	@$(MAKE) --no-print-directory --output-sync=target -j2 $(RUNTIME) $(WEB)
+
+install-tools: setup $(DEV) ## the tools for tests, lint and types as well
+
+lock: $(BASE) ## resolve the dependencies again (the locks hold hashes and no addresses)
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(ARGS) pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(ARGS) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	! grep -nE 'https?://' requirements.lock requirements-dev.lock
+
+clean: ## remove the environment and everything built
+	rm -rf .venv build dist frontend/node_modules frontend/.next frontend/out src/openbell/web/static
+
+# --- run
+
+demo: setup ## recorded real ticks through the whole platform, on 127.0.0.1:8081
+	@$(BIN)/openbell demo $(ARGS)
+
+run: setup ## the platform with the settings of configs/config.yaml and .env
+	@scripts/run.sh $(ARGS)
+
+run-local: run ## the same
+
+dev: install-tools ## the platform, restarted when a source changes
+	@scripts/run_dev.sh $(ARGS)
+
+# --- check
+
+test: install-tools ## every test
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+test-coverage: install-tools ## every test, with a coverage report in htmlcov/
+	@NUMBA_DISABLE_JIT=0 $(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-report=html $(ARGS)
+
+lint: install-tools ## style, format, types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: install-tools ## let ruff mend style and format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: install-tools ## speed, beside the peers that are installed
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+# --- deliver
+
+build: install-tools ## wheel and source archive in dist/
+	@$(BIN)/uv build --quiet --python $(BIN)/python --out-dir dist
+
+docker-build: ## container image for this machine
+	docker build -f deploy/Dockerfile -t $(IMAGE):$(VERSION) -t $(IMAGE):latest .
+
+build-arm64: docker-build-arm64 ## the same as docker-build-arm64 (the wheel itself is the same on every machine)
+
+docker-build-arm64: ## container image for 64-bit ARM (Raspberry Pi 5)
+	docker buildx build --platform linux/arm64 -f deploy/Dockerfile -t $(IMAGE):$(VERSION)-arm64 --load .
+
+docker-compose-up: ## build and start in the background
+	$(COMPOSE) up --build --detach --wait
+
+docker-compose-logs: ## follow the logs
+	$(COMPOSE) logs --follow
+
+docker-compose-down: ## stop; the volume with the journal stays
+	$(COMPOSE) down
