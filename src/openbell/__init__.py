@@ -1,3 +1,78 @@
-"""openbell: collect market data, discover and backtest strategies, and trade them live, with one kernel for all three."""
+"""openbell: collect market data, discover and backtest strategies, trade them live, with one kernel for all.
+
+The names below are the public surface; everything else may change between versions. They are looked up when
+first used, so `import openbell` costs a few milliseconds and loads none of numpy, numba, polars or FastAPI.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from openbell.backtest import Result, backtest
+    from openbell.errors import OpenbellError
+    from openbell.indicators import (
+        Adx,
+        Atr,
+        Bollinger,
+        Donchian,
+        Ema,
+        Macd,
+        Obv,
+        RateOfChange,
+        RealisedVolatility,
+        Rsi,
+        Sma,
+        StandardDeviation,
+        Stochastic,
+        Vwap,
+        Wma,
+    )
+    from openbell.strategies import Strategy, param
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Adx",
+    "Atr",
+    "Bollinger",
+    "Donchian",
+    "Ema",
+    "Macd",
+    "Obv",
+    "OpenbellError",
+    "RateOfChange",
+    "RealisedVolatility",
+    "Result",
+    "Rsi",
+    "Sma",
+    "StandardDeviation",
+    "Stochastic",
+    "Strategy",
+    "Vwap",
+    "Wma",
+    "__version__",
+    "backtest",
+    "param",
+]
+
+#: Where each public name lives. A name missing here is an indicator.
+_ROOMS = {
+    "OpenbellError": "openbell.errors",
+    "Result": "openbell.backtest",
+    "Strategy": "openbell.strategies",
+    "backtest": "openbell.backtest",
+    "param": "openbell.strategies",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'openbell' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_ROOMS.get(name, "openbell.indicators")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

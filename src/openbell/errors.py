@@ -1,0 +1,159 @@
+"""Every error openbell raises on purpose, in one tree. The number is the exit code of the command line.
+
+    OpenbellError                1  anything below
+    ├── UsageError               2  the command line or an argument of the API makes no sense
+    │   └── UnknownNameError     2  no such strategy, symbol, indicator, run, order ...; near names are offered
+    ├── ConfigError              3  a setting is missing, unknown or out of range
+    ├── DataError                4  market data that cannot be used: unreadable, wrong columns, NaN, unordered time
+    ├── StrategyError            5  a strategy that cannot be loaded, or one that failed while it ran
+    │   └── CompileError         5  a handler uses something that cannot be compiled; names the file and the line
+    ├── StorageError             6  the disk: folder read-only, disk full, file held by another process
+    │   └── JournalError         6  a journal or checkpoint that is damaged, or from another version
+    ├── ReplayDifferenceError    7  a replay that wrote another command than the journal holds
+    ├── BusError                 8  a topic or queue that is closed, or refused a message
+    ├── BrokerError              9  a venue that refused, or did not answer
+    └── PortInUseError          10  another program listens on the address already
+
+A message answers three questions: what was found, what was expected, what to do about it. Errors of ours, as opposed to the
+user's or the world's, are assertions, not members of this tree.
+"""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+__all__ = [
+    "BrokerError",
+    "BusError",
+    "CompileError",
+    "ConfigError",
+    "DataError",
+    "JournalError",
+    "OpenbellError",
+    "PortInUseError",
+    "ReplayDifferenceError",
+    "StorageError",
+    "StrategyError",
+    "UnknownNameError",
+    "UsageError",
+    "suggest",
+]
+
+
+class OpenbellError(Exception):
+    """Base of the tree: one sentence on what was found, one on what was expected, one on what to do.
+
+    >>> print(
+    ...     DataError(
+    ...         "prices.csv, row 7: price is -3.5", expected="a finite price above 0", do="remove the row"
+    ...     )
+    ... )
+    prices.csv, row 7: price is -3.5; expected a finite price above 0. To mend it: remove the row.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, found: str, expected: str = "", do: str = "") -> None:
+        # All three stay in `args`, so that an error survives being pickled between processes.
+        super().__init__(found, expected, do)
+        self.found = found
+        self.expected = expected
+        self.do = do
+
+    def __str__(self) -> str:
+        text = self.found.rstrip(".")
+        if self.expected:
+            text += f"; expected {self.expected.rstrip('.')}"
+        if self.do:
+            text += f". To mend it: {self.do.rstrip('.')}"
+        return text + "."
+
+
+class UsageError(OpenbellError):
+    """The command line, or an argument of the Python API, makes no sense."""
+
+    exit_code = 2
+
+
+class UnknownNameError(UsageError):
+    """No such thing: `UnknownNameError.of("strategy", "rsy", ["rsi", "bollinger"])` offers the near names."""
+
+    @classmethod
+    def of(cls, kind: str, name: str, options: Iterable[str]) -> "UnknownNameError":
+        """Build the error for a `name` that is not among the `options` of its `kind`."""
+        return cls(f"there is no {kind} '{name}'", do=suggest(name, options))
+
+
+class ConfigError(OpenbellError):
+    """A setting is missing, unknown or out of range."""
+
+    exit_code = 3
+
+
+class DataError(OpenbellError):
+    """Market data that cannot be used: unreadable, wrong columns, NaN or negative prices, unordered time."""
+
+    exit_code = 4
+
+
+class StrategyError(OpenbellError):
+    """A strategy that cannot be loaded, or one that failed while it ran."""
+
+    exit_code = 5
+
+
+class CompileError(StrategyError):
+    """A handler uses something that cannot be compiled; `found` begins with the file and the line."""
+
+
+class StorageError(OpenbellError):
+    """The disk refused: folder read-only, disk full, file held by another process."""
+
+    exit_code = 6
+
+
+class JournalError(StorageError):
+    """A journal or a checkpoint that is damaged, incomplete, or written by another version."""
+
+
+class ReplayDifferenceError(OpenbellError):
+    """A replay wrote another command than the journal holds; `found` names the first difference by its sequence number."""
+
+    exit_code = 7
+
+
+class BusError(OpenbellError):
+    """A topic or a queue that is closed, or that refused a message."""
+
+    exit_code = 8
+
+
+class BrokerError(OpenbellError):
+    """A venue that refused, or did not answer. Whether the order is in doubt is the order's state, not this error."""
+
+    exit_code = 9
+
+
+class PortInUseError(OpenbellError):
+    """Another program listens on the address already."""
+
+    exit_code = 10
+
+
+def suggest(name: str, options: Iterable[str]) -> str:
+    """Say which of the options was probably meant, or list them when none is near.
+
+    >>> suggest("bolinger", ["rsi", "bollinger"])
+    "did you mean 'bollinger'?"
+    >>> suggest("xyz", ["rsi", "bollinger"])
+    'use one of: bollinger, rsi'
+    """
+    from difflib import get_close_matches
+
+    # Near regardless of case, shown as it is written.
+    written = {option.lower(): option for option in sorted(options)}
+    near = get_close_matches(name.lower(), written, n=3)
+    if near:
+        return f"did you mean {' or '.join(repr(written[option]) for option in near)}?"
+    if not written:
+        return "there are none yet"
+    return f"use one of: {', '.join(written[option] for option in sorted(written))}"
