@@ -69,7 +69,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'openbell' has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(_ROOMS.get(name, "openbell.indicators")), name)
+    room = import_module(_ROOMS.get(name, "openbell.indicators"))
+    # Importing the package `openbell.backtest` binds that name to the package, whoever imports it first.
+    # So the package is callable, and is what the name means in either case.
+    value = room if room.__name__ == f"openbell.{name}" and callable(room) else getattr(room, name)
     globals()[name] = value
     return value
 

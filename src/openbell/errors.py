@@ -2,20 +2,20 @@
 
     OpenbellError                1  anything below
     ├── UsageError               2  the command line or an argument of the API makes no sense
-    │   └── UnknownNameError     2  no such strategy, symbol, indicator, run, order ...; near names are offered
+    │   └── UnknownNameError     2  no such strategy, symbol, run, order ...; near names are offered
     ├── ConfigError              3  a setting is missing, unknown or out of range
-    ├── DataError                4  market data that cannot be used: unreadable, wrong columns, NaN, unordered time
+    ├── DataError                4  market data that cannot be used: wrong columns, NaN, unordered time
     ├── StrategyError            5  a strategy that cannot be loaded, or one that failed while it ran
-    │   └── CompileError         5  a handler uses something that cannot be compiled; names the file and the line
-    ├── StorageError             6  the disk: folder read-only, disk full, file held by another process
-    │   └── JournalError         6  a journal or checkpoint that is damaged, or from another version
+    │   └── CompileError         5  a handler uses what cannot be compiled; names the file and the line
+    ├── StorageError             6  the disk refused: folder read-only, disk full, file locked
+    │   └── JournalError         6  a journal or checkpoint damaged, or from another version
     ├── ReplayDifferenceError    7  a replay that wrote another command than the journal holds
     ├── BusError                 8  a topic or queue that is closed, or refused a message
     ├── BrokerError              9  a venue that refused, or did not answer
     └── PortInUseError          10  another program listens on the address already
 
-A message answers three questions: what was found, what was expected, what to do about it. Errors of ours, as opposed to the
-user's or the world's, are assertions, not members of this tree.
+A message answers three questions: what was found, what was expected, what to do about it.
+Mistakes of our own, as opposed to the user's or the world's, are assertions and not in this tree.
 """
 
 from collections.abc import Iterable
@@ -42,12 +42,8 @@ __all__ = [
 class OpenbellError(Exception):
     """Base of the tree: one sentence on what was found, one on what was expected, one on what to do.
 
-    >>> print(
-    ...     DataError(
-    ...         "prices.csv, row 7: price is -3.5", expected="a finite price above 0", do="remove the row"
-    ...     )
-    ... )
-    prices.csv, row 7: price is -3.5; expected a finite price above 0. To mend it: remove the row.
+    >>> print(DataError("prices.csv, row 7: price is -3", "a finite price above 0", "remove the row"))
+    prices.csv, row 7: price is -3; expected a finite price above 0. Remove the row.
     """
 
     exit_code: ClassVar[int] = 1
@@ -64,8 +60,8 @@ class OpenbellError(Exception):
         if self.expected:
             text += f"; expected {self.expected.rstrip('.')}"
         if self.do:
-            text += f". To mend it: {self.do.rstrip('.')}"
-        return text + "."
+            text += f". {self.do[0].upper()}{self.do[1:]}"
+        return text if text.endswith(("?", ".")) else text + "."
 
 
 class UsageError(OpenbellError):
@@ -116,7 +112,7 @@ class JournalError(StorageError):
 
 
 class ReplayDifferenceError(OpenbellError):
-    """A replay wrote another command than the journal holds; `found` names the first difference by its sequence number."""
+    """A replay wrote another command than the journal holds; `found` names the `seq` of the first one."""
 
     exit_code = 7
 
@@ -128,7 +124,7 @@ class BusError(OpenbellError):
 
 
 class BrokerError(OpenbellError):
-    """A venue that refused, or did not answer. Whether the order is in doubt is the order's state, not this error."""
+    """A venue that refused, or did not answer. If an order is in doubt, its own state says so."""
 
     exit_code = 9
 
