@@ -35,7 +35,9 @@ BANNED = {
 }
 #: These two write the source of wrappers for the compiler.
 WRITES_CODE = {"model/numba_types.py", "engine/build.py"}
-UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK|NotImplementedError|not implemented|placeholder|for now)\b")
+UNFINISHED = re.compile(
+    r"\b(TODO|FIXME|XXX|HACK|NotImplementedError|not implemented|placeholder|stub|for now)\b"
+)
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "core", "stuff"}
 
 LINES_MAX = 500
