@@ -40,7 +40,7 @@ $(DEV): requirements-dev.lock $(RUNTIME)
 	@touch $@
 
 $(WEB): $(wildcard scripts/build_web.sh) $(FRONTEND) $(BASE)
-	@if [ -x scripts/build_web.sh ]; then scripts/build_web.sh; touch $@; else echo "openbell setup: scripts/build_web.sh is missing, so there is no web page" >&2; fi
+	@if [ -e scripts/build_web.sh ]; then scripts/build_web.sh; touch $@; else echo "openbell setup: scripts/build_web.sh is missing, so there is no web page" >&2; fi
 
 setup: $(BASE) ## .venv with what openbell needs to run, and the web page
 	@$(MAKE) --no-print-directory --silent --output-sync=target -j2 $(RUNTIME) $(WEB)
