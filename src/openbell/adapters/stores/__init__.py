@@ -1,0 +1,1 @@
+"""Where data lives between runs: history to read."""
