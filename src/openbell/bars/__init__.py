@@ -1,0 +1,1 @@
+"""Bars: candles of any timeframe, built from ticks or from shorter candles."""

@@ -1,0 +1,311 @@
+"""The kernel: `step(state, events) -> commands`, the same for a backtest, for paper trading and for live trading.
+
+The body of `process` is the whole pipeline; read it top to bottom. Everything is an address because one compiled kernel serves every
+strategy, every number of instruments and every state: what differs lies in the buffers. Nothing is allocated, nothing reads a clock.
+"""
+
+from typing import Any
+
+from openbell.bars.builder import add_bar, add_trade
+from openbell.engine.handlers import call_open_slices, close_candles, fire_timers, notify, notify_bar, tell_state
+from openbell.engine.orders import book_fill, cancel_all, find_order, finish, settle_intents, work_orders
+from openbell.execution.models import notional_of
+from openbell.model import enums
+from openbell.model.events import event_at
+from openbell.model.jit import kernel
+from openbell.model.money import is_price
+from openbell.model.orders import is_legal
+from openbell.model.state import engine_at
+
+
+@kernel
+def step(state: int, events: int, count: int, commands: int, capacity: int, reserve: int, handlers: int) -> tuple[int, int]:
+    """Feed `count` events at an address to the state at an address; returns (events consumed, commands written).
+
+    Stops early, between two events, when fewer than `reserve` commands would fit.
+    """
+    engine = engine_at(state, 0)
+    engine.commands_address = commands
+    engine.commands_written = 0
+    engine.handlers_address = handlers
+    done = 0
+    while done < count and engine.commands_written + reserve <= capacity:
+        process(engine, event_at(events, done))
+        done += 1
+    written = engine.commands_written
+    engine.commands_address = 0
+    engine.commands_written = 0
+    engine.handlers_address = 0
+    engine.strategy = 0
+    engine.leg = 0
+    return done, written
+
+
+@kernel
+def process(engine: Any, event: Any) -> None:
+    """One event through the whole pipeline."""
+    engine.seq = event.seq
+    engine.leg = 0
+    if event.ts_available > engine.now:
+        pass_time(engine, event.ts_available)
+    kind = event.kind
+    if kind == enums.TIMER:
+        on_timer(engine, event)
+    elif kind == enums.REPLY:
+        on_reply(engine, event.reply)
+    elif kind == enums.REQUEST:
+        on_request(engine, event.request)
+    else:
+        on_market(engine, event)
+    if engine.intent_count > 0:
+        settle_intents(engine)
+
+
+@kernel
+def on_market(engine: Any, event: Any) -> None:
+    """A trade, a quote or a bar: orders meet it, prices take it, candles close, strategies see it."""
+    reason = enums.UNKNOWN_INSTRUMENT
+    if 0 <= event.instrument < engine.instrument_count:
+        reason = defect(event)
+    if reason != enums.NONE:
+        refuse(engine, event, reason)
+        return
+    instrument = engine.instrument(event.instrument)
+    if instrument.order_first >= 0:
+        work_orders(engine, instrument, event)
+        if engine.intent_count > 0:
+            settle_intents(engine)
+    if event.kind == enums.BAR:
+        on_bar(engine, instrument, event.bar)
+    elif event.kind == enums.TRADE:
+        on_trade(engine, instrument, event.trade)
+    else:
+        on_quote(engine, instrument, event.quote)
+
+
+@kernel
+def on_trade(engine: Any, instrument: Any, trade: Any) -> None:
+    """A trade: candles that ended before it close, it enters its own candle, and strategies see it."""
+    engine.trades += 1
+    instrument.trades += 1
+    if trade.ts_event > instrument.watermark:
+        instrument.watermark = trade.ts_event
+        if instrument.builder_count > 0:
+            close_candles(engine, instrument, trade.ts_event - instrument.lateness_ns)
+    instrument.last_price = trade.price
+    instrument.last_quantity = trade.quantity
+    instrument.ts_price = engine.now
+    late = False
+    for index in range(instrument.builder_first, instrument.builder_first + instrument.builder_count):
+        if not add_trade(engine.builder(index), trade.ts_event, trade.price, trade.quantity, instrument.watermark - instrument.lateness_ns):
+            late = True
+    if late:
+        instrument.late += 1
+        engine.late += 1
+        refuse(engine, trade, enums.LATE)
+    notify(engine, instrument, enums.ON_TRADE, trade)
+
+
+@kernel
+def on_quote(engine: Any, instrument: Any, quote: Any) -> None:
+    """A change of the best bid or offer."""
+    engine.quotes += 1
+    if quote.ts_event > instrument.watermark:
+        instrument.watermark = quote.ts_event
+        if instrument.builder_count > 0:
+            close_candles(engine, instrument, quote.ts_event - instrument.lateness_ns)
+    instrument.bid_price = quote.bid_price
+    instrument.ask_price = quote.ask_price
+    instrument.bid_quantity = quote.bid_quantity
+    instrument.ask_quantity = quote.ask_quantity
+    instrument.has_quotes = 1
+    instrument.ts_price = engine.now
+    if instrument.last_price <= 0.0:
+        instrument.last_price = (quote.bid_price + quote.ask_price) / 2.0
+    notify(engine, instrument, enums.ON_QUOTE, quote)
+
+
+@kernel
+def on_bar(engine: Any, instrument: Any, bar: Any) -> None:
+    """A finished candle from history: strategies of its timeframe see it, and longer candles are built from it."""
+    instrument.last_price = bar.close
+    instrument.ts_price = engine.now
+    end = bar.ts_event + bar.timeframe_ns
+    notify_bar(engine, instrument, bar)
+    if instrument.builder_count > 0:
+        limit = instrument.watermark - instrument.lateness_ns
+        for index in range(instrument.builder_first, instrument.builder_first + instrument.builder_count):
+            builder = engine.builder(index)
+            if builder.timeframe_ns > bar.timeframe_ns and not add_bar(builder, bar, limit):
+                instrument.late += 1
+                engine.late += 1
+                refuse(engine, bar, enums.LATE)
+    if end > instrument.watermark:
+        instrument.watermark = end
+        if instrument.builder_count > 0:
+            close_candles(engine, instrument, end - instrument.lateness_ns)
+
+
+@kernel
+def on_timer(engine: Any, event: Any) -> None:
+    """Time passed at the venues: candles of quiet instruments close."""
+    for index in range(engine.instrument_count):
+        instrument = engine.instrument(index)
+        if event.ts_event > instrument.watermark:
+            instrument.watermark = event.ts_event
+            close_candles(engine, instrument, event.ts_event - instrument.lateness_ns)
+
+
+@kernel
+def pass_time(engine: Any, now: int) -> None:
+    """Everything that falls due between the latest event and the time of the next: equity, slices, timers."""
+    if engine.now >= engine.equity_next:
+        tell_equity(engine)
+    if engine.slices_open > 0:
+        call_open_slices(engine)
+        if engine.intent_count > 0:
+            settle_intents(engine)
+    while engine.timer_next <= now:
+        engine.now = max(engine.now, engine.timer_next)
+        fire_timers(engine)
+        if engine.intent_count > 0:
+            settle_intents(engine)
+    engine.now = now
+
+
+@kernel
+def tell_equity(engine: Any) -> None:
+    """The worth of all accounts, once an interval."""
+    command = engine.emit(enums.EQUITY)
+    cash = 0
+    for strategy in range(engine.strategy_count):
+        cash += engine.account(strategy).cash
+    command.amount = engine.equity()
+    command.realised = cash
+    engine.equity_next = (engine.now // engine.equity_interval_ns + 1) * engine.equity_interval_ns
+
+
+@kernel
+def defect(event: Any) -> int:
+    """Why a market event cannot be used, or NONE. Comparisons say what is right, so that NaN is wrong."""
+    if event.kind == enums.TRADE:
+        if not is_price(event.trade.price):
+            return enums.BAD_PRICE
+        if event.trade.quantity < 0:
+            return enums.BAD_QUANTITY
+    elif event.kind == enums.QUOTE:
+        if not (is_price(event.quote.bid_price) and is_price(event.quote.ask_price)):
+            return enums.BAD_PRICE
+        if event.quote.bid_price > event.quote.ask_price:
+            return enums.CROSSED_QUOTE
+    else:
+        bar = event.bar
+        if not (is_price(bar.low) and is_price(bar.high) and bar.low <= bar.open <= bar.high and bar.low <= bar.close <= bar.high):
+            return enums.BAD_PRICE
+        if bar.volume < 0:
+            return enums.BAD_QUANTITY
+    return enums.NONE
+
+
+@kernel
+def refuse(engine: Any, event: Any, reason: int) -> None:
+    """Count an event that was not used, and tell the outside why."""
+    engine.refused += 1
+    if 0 <= event.instrument < engine.instrument_count:
+        engine.instrument(event.instrument).refused += 1
+    command = engine.emit(enums.REFUSED)
+    command.instrument = event.instrument
+    command.reason = reason
+
+
+@kernel
+def on_reply(engine: Any, reply: Any) -> None:
+    """What a broker outside answered: a fill is booked, a status is taken when it is a legal step."""
+    slot = find_order(engine, -1, reply.order_id)
+    if slot < 0:
+        refuse(engine, reply, enums.UNKNOWN_ORDER)
+        return
+    order = engine.order(slot)
+    if reply.quantity > 0:
+        if not is_price(reply.price):
+            refuse(engine, reply, enums.BAD_PRICE)
+            return
+        if order.quantity == 0 or reply.quantity > order.remaining:
+            grow(engine, order, order.filled + reply.quantity)
+        notional = notional_of(engine.instrument(order.instrument), reply.price, reply.quantity)
+        book_fill(engine, slot, reply.quantity, reply.price, notional, reply.fee, order.resting == 1, reply.ts_event)
+    elif not is_legal(order.status, reply.status):
+        refuse(engine, reply, enums.ILLEGAL_TRANSITION)
+    elif reply.status >= enums.FILLED:
+        finish(engine, slot, reply.status, reply.reason, True)
+    else:
+        order.status = reply.status
+        engine.emit_order(enums.ORDER, order)
+
+
+@kernel
+def grow(engine: Any, order: Any, quantity: int) -> None:
+    """The venue filled more than was asked, or what was sized by money: its word is the truth, and the books follow."""
+    holding = engine.holding(order.strategy, order.instrument)
+    before = 1 if order.quantity == 0 else order.remaining
+    order.quantity = quantity
+    if order.side > 0:
+        holding.buying += order.remaining - before
+    else:
+        holding.selling += order.remaining - before
+
+
+@kernel
+def on_request(engine: Any, request: Any) -> None:
+    """What a user asked for: an order through the same checks, a cancellation, a pause, a start, a kill."""
+    if not 0 <= request.strategy < engine.strategy_count:
+        refuse(engine, request, enums.UNAUTHORISED)
+        return
+    strategy = request.strategy
+    account = engine.account(strategy)
+    if request.action == enums.REQUEST_START:
+        account.trading_state = enums.ACTIVE
+        tell_state(engine, strategy, enums.BY_USER)
+    elif request.action == enums.REQUEST_PAUSE:
+        if account.trading_state == enums.ACTIVE:
+            account.trading_state = enums.PAUSED
+        tell_state(engine, strategy, enums.BY_USER)
+    elif request.action == enums.REQUEST_KILL:
+        account.trading_state = enums.HALTED
+        tell_state(engine, strategy, enums.KILLED)
+        cancel_all(engine, strategy, enums.KILLED)
+    elif request.action == enums.REQUEST_SUBMIT and not 0 <= request.instrument < engine.instrument_count:
+        refuse(engine, request, enums.UNKNOWN_INSTRUMENT)
+    else:
+        note_request(engine, request)
+
+
+@kernel
+def note_request(engine: Any, request: Any) -> None:
+    """Put a user's order, change or cancellation where strategies put theirs."""
+    intent = engine.intent(engine.intent_count)
+    engine.intent_count += 1
+    intent.action = enums.SUBMIT
+    if request.action == enums.REQUEST_CANCEL:
+        intent.action = enums.CANCEL
+    elif request.action == enums.REQUEST_MODIFY:
+        intent.action = enums.MODIFY
+    intent.side = request.side
+    intent.order_type = request.order_type
+    intent.time_in_force = request.time_in_force
+    intent.size_kind = request.size_kind
+    intent.reason = enums.BY_USER
+    intent.strategy = request.strategy
+    intent.instrument = request.instrument
+    intent.order_id = request.order_id
+    intent.quantity = request.quantity
+    intent.size = float(request.quantity)
+    if intent.action == enums.MODIFY and request.instrument >= 0:
+        intent.size = request.quantity * engine.instrument(request.instrument).lot_size
+    intent.limit_price = request.limit_price
+    intent.stop_price = request.stop_price
+    if intent.action == enums.SUBMIT:
+        engine.leg += 1
+        intent.order_id = (engine.seq << 10) + engine.leg
+
+

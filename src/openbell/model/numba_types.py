@@ -1,0 +1,311 @@
+"""What numba has to be told about `jit.py`: the type of a `Record` with methods, and the lowering of pointers, addresses and calls.
+
+Imported by `jit.py` at the first compilation and by nobody else; with it, the pure core's only import of numba.
+"""
+
+import contextlib
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import cfunc, config, njit, typeof, types
+from numba.core import errors
+from numba.core.registry import cpu_target
+from numba.core.imputils import lower_builtin, lower_getattr
+from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr
+from numba.extending import intrinsic, models, overload, register_model, typeof_impl
+from numba.np.arrayobj import record_getattr
+from numba.np.numpy_support import from_dtype
+
+from openbell.errors import CompileError
+from openbell.model import jit
+
+OPTIONS = {"error_model": "numpy", "nogil": True}
+#: For functions that only compiled code calls: no wrappers for Python or C, which saves half of the compile time.
+INNER = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_registered: set[str] = set()
+_alive: list[Any] = []
+_record_types: dict[Any, "RecordType"] = {}
+
+
+class RecordType(types.Record):
+    """numba's record type, plus the class whose methods it has."""
+
+    def __init__(self, cls: type[jit.Record], fields: Any, size: int) -> None:
+        self.cls = cls
+        super().__init__(fields, size, True)
+        # A class defined anew in a notebook is another type; ours must have the same name in every process, for the disk cache.
+        version = "" if cls.__module__.startswith("openbell.") else str(id(cls))
+        self.name = f"{cls.__module__}.{cls.__qualname__}:{version}:{self.name}"
+
+    @property
+    def key(self) -> Any:
+        return self.name
+
+
+register_model(RecordType)(models.RecordModel)
+
+
+def record_type(dtype: np.dtype[Any]) -> Any:
+    """The numba type of any dtype, with every nested `Record` class kept."""
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return types.NestedArray(record_type(base), shape)
+    if dtype.fields is None:
+        return from_dtype(dtype)
+    known = jit.signature(dtype)
+    if known not in _record_types:
+        fields = [(name, {"type": record_type(dtype.fields[name][0]), "offset": dtype.fields[name][1]}) for name in dtype.names or ()]
+        cls = dtype.type if issubclass(dtype.type, jit.Record) else jit.Record
+        _record_types[known] = RecordType(cls, fields, dtype.itemsize)
+    return _record_types[known]
+
+
+@typeof_impl.register(jit.Record)
+def _typeof_record(value: Any, _context: Any) -> Any:
+    return record_type(value.dtype)
+
+
+@typeof_impl.register(jit.Kernel)
+def _typeof_kernel(value: Any, _context: Any) -> Any:
+    return typeof(value.inner)
+
+
+@typeof_impl.register(jit.Pointer)
+def _typeof_pointer(value: jit.Pointer, _context: Any) -> Any:
+    if not hasattr(value, "intrinsic"):
+        record, size = record_type(value.dtype), value.dtype.itemsize
+
+        def record_at(_typing: Any, address: Any, index: Any) -> Any:
+            def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                word = ir.IntType(64)
+                place = builder.add(args[0], builder.mul(args[1], ir.Constant(word, size)))
+                return builder.inttoptr(place, context.get_value_type(record))
+
+            return record(types.int64, types.int64), codegen
+
+        value.intrinsic = intrinsic(record_at)  # type: ignore[attr-defined]
+    return _type_of_intrinsic(value.intrinsic)  # type: ignore[attr-defined]
+
+
+def _type_of_intrinsic(value: Any) -> Any:
+    cpu_target.typing_context.refresh()
+    return cpu_target.typing_context.resolve_value_type(value)
+
+
+@intrinsic
+def _address_of(_typing: Any, record: Any) -> Any:
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.ptrtoint(args[0], ir.IntType(64))
+
+    return types.int64(record), codegen
+
+
+@intrinsic
+def _call(_typing: Any, function: Any, state: Any, event: Any, engine: Any) -> Any:
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        word = ir.IntType(64)
+        target = builder.inttoptr(args[0], ir.FunctionType(word, [word] * 3).as_pointer())
+        return builder.call(target, args[1:])
+
+    return types.int64(types.int64, types.int64, types.int64, types.int64), codegen
+
+
+def _as_size(size: Any) -> Any:
+    raise TypeError("replaced by its overload")
+
+
+@overload(_as_size, strict=False, jit_options=OPTIONS)
+def _overload_as_size(size: Any) -> Any:
+    if isinstance(size, types.BaseTuple):
+        return lambda size: size
+    return lambda size: (1, float(size))
+
+
+@njit(**OPTIONS)
+def _sized(size: Any) -> Any:
+    return _as_size(size)
+
+
+@typeof_impl.register(jit.Primitive)
+def _typeof_primitive(value: jit.Primitive, _context: Any) -> Any:
+    return typeof(_sized) if value.name == "as_size" else _type_of_intrinsic({"address_of": _address_of, "call": _call}[value.name])
+
+
+@functools.cache
+def _member(cls: type[jit.Record], name: str) -> Any:
+    """The numba type of a method or property getter of a record class, or None where it has none of that name."""
+    member = getattr(cls, name, None)
+    function = member.fget if isinstance(member, property) else member
+    if not inspect.isfunction(function):
+        return None
+    dispatcher = njit(forceinline=getattr(function, "inlined", False), **OPTIONS)(function)
+    _alive.append(dispatcher)  # numba's type of it holds only a weak reference
+    return typeof(dispatcher)
+
+
+@infer_getattr
+class _Members(AttributeTemplate):
+    """Resolves `record.name` where the name is a method or a property, not a field."""
+
+    key = RecordType
+
+    def generic_resolve(self, record: Any, name: str) -> Any:
+        function = None if name in record.fields else _member(record.cls, name)
+        if function is None:
+            return None
+        if name in jit.property_names:
+            return function.get_call_type(self.context, (record,), {}).return_type
+        return types.BoundFunction(_method_template(name), record)
+
+
+@functools.cache
+def _method_template(method: str) -> Any:
+    class Method(AbstractTemplate):
+        key = (RecordType, method)
+
+        def generic(self, args: Any, kws: Any) -> Any:
+            full = _member(self.this.cls, method).get_call_type(self.context, (self.this, *args), kws)
+            short = full.replace(args=full.args[1:], recvr=self.this)
+            if full.pysig is not None:
+                short = short.replace(pysig=full.pysig.replace(parameters=list(full.pysig.parameters.values())[1:]))
+            return short
+
+    return Method
+
+
+def _lower_member(name: str) -> Any:
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        function = _member(signature.args[0].cls, name)
+        full = function.get_call_type(context.typing_context, signature.args, {})
+        call = context.get_function(function, full)
+        context.add_linking_libs(getattr(call, "libs", ()))
+        return call(builder, args)
+
+    return lower
+
+
+def register(method_names: Iterable[str], property_names: Iterable[str]) -> None:
+    """Let compiled code call these methods and read these properties on any `Record` class that has them."""
+    for name in set(method_names) - _registered:
+        _registered.add(name)
+        lower_builtin((RecordType, name), RecordType, types.VarArg(types.Any))(_lower_member(name))
+    for name in set(property_names) - _registered:
+        _registered.add(name)
+        _lower_property(name)
+
+
+def _lower_property(name: str) -> None:
+    @lower_getattr(RecordType, name)
+    def getter(context: Any, builder: Any, record: Any, value: Any) -> Any:
+        if name in record.fields:  # another class has a property of this name
+            return record_getattr(context, builder, record, value, name)
+        function = _member(record.cls, name)
+        full = function.get_call_type(context.typing_context, (record,), {})
+        call = context.get_function(function, full)
+        context.add_linking_libs(getattr(call, "libs", ()))
+        return call(builder, (value,))
+
+
+register(jit.method_names, jit.property_names)
+
+
+@contextlib.contextmanager
+def _cache_in(folder: Path) -> Iterator[bool]:
+    """Point numba's disk cache at a folder while functions are created; yields False where the folder cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = True
+    except OSError:
+        writable = False
+    before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
+    try:
+        yield writable
+    finally:
+        config.CACHE_DIR = before
+
+
+def inner_kernel(function: Callable[..., Any]) -> Any:
+    """The dispatcher of a kernel for other kernels; it becomes part of their machine code."""
+    return njit(**INNER)(function)
+
+
+def entry_kernel(function: Callable[..., Any]) -> Any:
+    """The dispatcher of a kernel for Python, with its disk cache in the folder of these sources."""
+    ours = function.__module__.startswith("openbell.")
+    with _cache_in(jit.cache_folder()) as writable:
+        return njit(cache=ours and writable, **OPTIONS)(function)
+
+
+BODY = '''"""Calls one handler of one strategy; kept here so that its machine code has a place on disk."""
+
+
+def handler(state_address, event_address, engine_address):
+    try:
+        state_at(state_address, 0).{name}(event_at(event_address, 0), engine_at(engine_address, 0))
+    except Exception:
+        return 1
+    return 0
+'''
+
+
+def compile_handler(cls: type[jit.Record], name: str, state: np.dtype[Any], event: np.dtype[Any], engine: np.dtype[Any]) -> Any:
+    """The C function of a handler, from disk where the same source and the same layout were compiled before."""
+    sources = [inspect.getsourcefile(base) for base in cls.__mro__ if issubclass(base, jit.Record)]
+    body = BODY.format(name=name)
+    shape = repr([jit.signature(dtype) for dtype in (state, event, engine)])
+    stem = f"{cls.__name__}_{name}_{jit.file_hash(sources)}_{_digest(shape)}"
+    folder = jit.cache_folder() / "handlers"
+    path = folder / f"{stem}.py"
+    with _cache_in(folder) as writable:
+        if writable and not path.exists():
+            draft = path.with_suffix(f".{id(cls)}.tmp")
+            draft.write_text(body)
+            draft.replace(path)
+        # A module of its own, because numba pickles the globals of a function that has none.
+        module = ModuleType(f"openbell_handler_{stem}")
+        module.__dict__.update(__file__=str(path), state_at=jit.pointer(state), event_at=jit.pointer(event), engine_at=jit.pointer(engine))
+        sys.modules[module.__name__] = module
+        exec(compile(body, str(path), "exec"), module.__dict__)
+        try:
+            return cfunc("int64(int64,int64,int64)", cache=writable and None not in sources, **OPTIONS)(module.__dict__["handler"])
+        except errors.NumbaError as error:
+            raise CompileError(_explain(cls, name, error)) from error
+
+
+def _digest(text: str) -> str:
+    import hashlib
+
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _explain(cls: type[jit.Record], name: str, error: errors.NumbaError) -> str:
+    """One sentence and a line number out of numba's report."""
+    import re
+
+    text = str(error)
+    files = {inspect.getsourcefile(base) for base in cls.__mro__ if base.__module__ not in ("numpy", "builtins", "openbell.model.jit")}
+    places = [(file, int(line)) for file, line in re.findall(r'File "([^"]+)", line (\d+)', text)]
+    mine = [place for place in places if place[0] in files or any(file and file.endswith(place[0].lstrip(".")) for file in files)]
+    where = ""
+    if mine or places:
+        file, line = (mine or places)[-1]
+        full = next((known for known in files if known and known.endswith(file.lstrip("."))), file)
+        source = Path(full).read_text().splitlines() if Path(full).is_file() else []
+        code = source[line - 1].strip() if 0 < line <= len(source) else ""
+        where = f"\n  {full}:{line}: {code}"
+    noise = ("Failed in", "During:", "File ", "-", "<source", "Overload", "There are", "No implementation of function Function(<intrinsic")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    reasons = [line for line in lines if not line.startswith(noise) and any(word in line for word in (
+        "Unknown attribute", "NameError", "not supported", "cannot", "Cannot", "Untyped", "has no field", "Invalid use", "undefined", "not defined",
+        "Unsupported", "unify"))]
+    reason = reasons[-1] if reasons else (lines[1] if len(lines) > 1 else lines[0])
+    return (f"{cls.__name__}.{name} cannot be compiled: {reason}{where}\n"
+            "Expected: numbers, the indicators and fields declared in setup(), the bar and the broker. "
+            "Use those, or set `compiled = False` on the strategy to run it as plain Python.")

@@ -1,0 +1,1 @@
+"""Portfolio: positions, cost, realised profit and cash by double entry in integers."""

@@ -1,0 +1,1 @@
+"""Risk: the checks before every order, each with a reason code."""
