@@ -1,0 +1,120 @@
+import { memo, useState } from "react";
+import * as format from "@/lib/format";
+import { cancelOrder } from "@/lib/gateway";
+import type { PriceRow } from "@/lib/state";
+import type { Order, OrderStatus } from "@/lib/types";
+import { Empty, Panel } from "./Panel";
+
+const TONES: Record<OrderStatus, string> = {
+  submitted: "open",
+  accepted: "open",
+  partially_filled: "open",
+  filled: "good",
+  canceled: "calm",
+  expired: "calm",
+  rejected: "bad",
+  denied: "bad",
+};
+
+interface Properties {
+  orders: Order[];
+  prices: Record<string, PriceRow>;
+  blind: boolean;
+}
+
+export const Orders = memo(function Orders({ orders, prices, blind }: Properties) {
+  const [failure, setFailure] = useState("");
+  const open = orders.filter((order) => TONES[order.status] === "open").length;
+  const cancel = (id: string) =>
+    cancelOrder(id).then(
+      () => setFailure(""),
+      (error: Error) => setFailure(`Order ${id} was not canceled. ${error.message}`),
+    );
+  return (
+    <Panel name="orders" title="Orders" aside={orders.length > 0 && <p className="aside">{open} open</p>}>
+      {failure && (
+        <p className="failure" role="alert">
+          {failure}
+        </p>
+      )}
+      {orders.length === 0 ? (
+        <Empty>No orders yet. They appear here the moment a strategy decides.</Empty>
+      ) : (
+        <table>
+          <thead>
+            <tr>
+              <th scope="col" className="roomy">
+                Time
+              </th>
+              <th scope="col">Order</th>
+              <th scope="col" className="spacious">
+                Strategy
+              </th>
+              <th scope="col" className="spacious">
+                Type
+              </th>
+              <th scope="col" className="number">
+                Filled
+              </th>
+              <th scope="col" className="number">
+                Price
+              </th>
+              <th scope="col">Status</th>
+            </tr>
+          </thead>
+          <tbody>
+            {orders.map((order) => (
+              <Row key={order.id} order={order} decimals={prices[order.symbol]?.decimals} blind={blind} onCancel={cancel} />
+            ))}
+          </tbody>
+        </table>
+      )}
+    </Panel>
+  );
+});
+
+interface RowProperties {
+  order: Order;
+  decimals: number | undefined;
+  blind: boolean;
+  onCancel: (id: string) => void;
+}
+
+const Row = memo(function Row({ order, decimals, blind, onCancel }: RowProperties) {
+  const tone = TONES[order.status];
+  return (
+    <tr data-order={order.id}>
+      <td className="roomy quiet" title={`${format.day(order.ts)}, UTC. Order ${order.id}`}>
+        {format.clock(order.ts)}
+      </td>
+      <td>
+        <span className={`side ${order.side}`}>{order.side}</span> {order.symbol}
+        <small className="tight">{format.clock(order.ts)}</small>
+      </td>
+      <td className="spacious quiet">{order.strategy || "by hand"}</td>
+      <td className="spacious quiet">
+        {format.words(order.type)} <span className="force">{order.time_in_force}</span>
+      </td>
+      <td className="number">
+        {order.filled === order.quantity ? (
+          format.quantity(order.filled)
+        ) : (
+          <>
+            {format.quantity(order.filled)}
+            <span className="quiet"> / {format.quantity(order.quantity)}</span>
+          </>
+        )}
+      </td>
+      <td className="number">{format.price(order.average_price ?? order.limit_price ?? order.stop_price, decimals)}</td>
+      <td className="state">
+        <span className={`tag ${tone}`}>{order.status === "partially_filled" ? "partial" : order.status}</span>
+        {tone === "open" && (
+          <button type="button" className="small" disabled={blind} onClick={() => onCancel(order.id)}>
+            Cancel
+          </button>
+        )}
+        {order.reason && <span className="reason"> {format.words(order.reason)}</span>}
+      </td>
+    </tr>
+  );
+});

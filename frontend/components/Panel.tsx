@@ -1,0 +1,26 @@
+import { type ReactNode, useId } from "react";
+
+interface Properties {
+  title: string;
+  name: string;
+  aside?: ReactNode;
+  children: ReactNode;
+}
+
+export function Panel({ title, name, aside, children }: Properties) {
+  const id = useId();
+  return (
+    <section className={`panel ${name}`} aria-labelledby={id}>
+      <div className="head">
+        <h2 id={id}>{title}</h2>
+        {aside}
+      </div>
+      <div className="body">{children}</div>
+    </section>
+  );
+}
+
+/** What stands in a panel that has nothing to show: why, and what will fill it. */
+export function Empty({ children }: { children: ReactNode }) {
+  return <p className="empty">{children}</p>;
+}
