@@ -9,7 +9,7 @@ from typing import Any
 
 from openbell.model.candles import NEVER, OPEN_BARS
 from openbell.model.enums import BAR
-from openbell.model.jit import address_of, kernel
+from openbell.model.jit import address_of, inline_kernel, kernel
 from openbell.model.events import bar_at
 
 _RING = OPEN_BARS - 1
@@ -22,7 +22,7 @@ def open_bar(builder: Any, slot: int) -> Any:
     return bar_at(address_of(builder) + _BARS_OFFSET, slot)
 
 
-@kernel
+@inline_kernel
 def add_trade(builder: Any, ts: int, price: float, quantity: int, watermark: int) -> bool:
     """Put a trade into its candle; False when that candle has closed. `watermark` is the time up to which candles have closed."""
     if builder.start <= ts < builder.end:

@@ -6,11 +6,11 @@ from openbell.bars.builder import close_oldest, open_bar
 from openbell.model import enums
 from openbell.model.candles import NEVER, slice_at
 from openbell.model.commands import command_at
-from openbell.model.jit import address_of, call, kernel
+from openbell.model.jit import address_of, call, inline_kernel, kernel
 from openbell.model.state import word_at
 
 
-@kernel
+@inline_kernel
 def invoke(engine: Any, strategy: int, handler: int, state: int, event: int) -> None:
     """Run one handler of one strategy on the record at `state`; a handler that raises takes its strategy out of trading."""
     engine.strategy = strategy
@@ -22,11 +22,21 @@ def invoke(engine: Any, strategy: int, handler: int, state: int, event: int) -> 
 
 @kernel
 def fault(engine: Any, strategy: int) -> None:
-    """Take a strategy out of trading because a handler raised."""
+    """Take a strategy out of trading because a handler raised: none of its handlers runs until it is started again."""
     account = engine.account(strategy)
+    set_handlers(engine, strategy, 0)
     account.faults += 1
     account.trading_state = enums.FAULTED
     tell_state(engine, strategy, enums.STRATEGY_FAULT)
+
+
+@kernel
+def set_handlers(engine: Any, strategy: int, mask: int) -> None:
+    """Let only these handlers of a strategy run."""
+    for index in range(engine.subscription_count):
+        subscription = engine.subscription(index)
+        if subscription.strategy == strategy:
+            subscription.handler_mask = mask
 
 
 @kernel
@@ -38,13 +48,7 @@ def tell_state(engine: Any, strategy: int, reason: int) -> None:
     command.reason = reason
 
 
-@kernel
-def is_running(engine: Any, strategy: int) -> bool:
-    """Whether a strategy's handlers run: in every state but FAULTED; the risk checks decide whether its orders pass."""
-    return engine.account(strategy).trading_state != enums.FAULTED
-
-
-@kernel
+@inline_kernel
 def notify(engine: Any, instrument: Any, handler: int, event: Any) -> None:
     """Call `handler` (on_trade, on_quote) of every strategy that follows the instrument and has it."""
     if (instrument.handler_mask >> handler) & 1 == 0:
@@ -52,18 +56,18 @@ def notify(engine: Any, instrument: Any, handler: int, event: Any) -> None:
     first = instrument.subscription_first
     for index in range(first, first + instrument.subscription_count):
         subscription = engine.subscription(index)
-        if (subscription.handler_mask >> handler) & 1 == 1 and is_running(engine, subscription.strategy):
+        if (subscription.handler_mask >> handler) & 1 == 1:
             invoke(engine, subscription.strategy, handler, address_of(engine) + subscription.state_offset, address_of(event))
 
 
-@kernel
+@inline_kernel
 def notify_bar(engine: Any, instrument: Any, bar: Any) -> None:
     """A candle closed: strategies that follow it see it, and portfolios collect it into their slice."""
     engine.bars += 1
     first = instrument.subscription_first
     for index in range(first, first + instrument.subscription_count):
         subscription = engine.subscription(index)
-        if subscription.timeframe_ns == bar.timeframe_ns and is_running(engine, subscription.strategy):
+        if subscription.timeframe_ns == bar.timeframe_ns:
             if (subscription.handler_mask >> enums.ON_BAR) & 1 == 1:
                 invoke(engine, subscription.strategy, enums.ON_BAR, address_of(engine) + subscription.state_offset, address_of(bar))
             if (subscription.handler_mask >> enums.ON_SLICE) & 1 == 1:
@@ -73,13 +77,13 @@ def notify_bar(engine: Any, instrument: Any, bar: Any) -> None:
 @kernel
 def notify_fill(engine: Any, fill: Any) -> None:
     """Tell the strategy that its order traded."""
-    if (engine.account(fill.strategy).handler_mask >> enums.ON_FILL) & 1 == 0 or not is_running(engine, fill.strategy):
+    if (engine.account(fill.strategy).handler_mask >> enums.ON_FILL) & 1 == 0:
         return
     instrument = engine.instrument(fill.instrument)
     first = instrument.subscription_first
     for index in range(first, first + instrument.subscription_count):
         subscription = engine.subscription(index)
-        if subscription.strategy == fill.strategy:
+        if subscription.strategy == fill.strategy and (subscription.handler_mask >> enums.ON_FILL) & 1 == 1:
             invoke(engine, fill.strategy, enums.ON_FILL, address_of(engine) + subscription.state_offset, address_of(fill))
             return
 
@@ -160,7 +164,7 @@ def call_slice(engine: Any, strategy: int, record: Any) -> None:
     """Hand a slice to its strategy."""
     record.is_open = 0
     engine.slices_open -= 1
-    if is_running(engine, strategy):
+    if engine.account(strategy).trading_state != enums.FAULTED:
         invoke(engine, strategy, enums.ON_SLICE, address_of(engine) + engine.account(strategy).state_offset, address_of(record))
 
 
@@ -186,7 +190,7 @@ def fire_timers(engine: Any) -> None:
                 account.timer_next = (engine.now // account.timer_ns + 1) * account.timer_ns
                 for index in range(engine.subscription_count):
                     subscription = engine.subscription(index)
-                    if subscription.strategy == strategy and (subscription.handler_mask >> enums.ON_TIMER) & 1 == 1 and is_running(engine, strategy):
+                    if subscription.strategy == strategy and (subscription.handler_mask >> enums.ON_TIMER) & 1 == 1:
                         invoke(engine, strategy, enums.ON_TIMER, address_of(engine) + subscription.state_offset, address_of(engine))
             if account.timer_next < engine.timer_next:
                 engine.timer_next = account.timer_next

@@ -7,12 +7,12 @@ strategy, every number of instruments and every state: what differs lies in the 
 from typing import Any
 
 from openbell.bars.builder import add_bar, add_trade
-from openbell.engine.handlers import call_open_slices, close_candles, fire_timers, notify, notify_bar, tell_state
+from openbell.engine.handlers import call_open_slices, close_candles, fire_timers, notify, notify_bar, set_handlers, tell_state
 from openbell.engine.orders import book_fill, cancel_all, find_order, finish, settle_intents, work_orders
 from openbell.execution.models import notional_of
 from openbell.model import enums
 from openbell.model.events import event_at
-from openbell.model.jit import kernel
+from openbell.model.jit import inline_kernel, kernel
 from openbell.model.money import is_price
 from openbell.model.orders import is_legal
 from openbell.model.state import engine_at
@@ -41,13 +41,15 @@ def step(state: int, events: int, count: int, commands: int, capacity: int, rese
     return done, written
 
 
-@kernel
+@inline_kernel
 def process(engine: Any, event: Any) -> None:
     """One event through the whole pipeline."""
     engine.seq = event.seq
     engine.leg = 0
     if event.ts_available > engine.now:
-        pass_time(engine, event.ts_available)
+        if engine.now >= engine.equity_next or engine.slices_open > 0 or engine.timer_next <= event.ts_available:
+            pass_time(engine, event.ts_available)
+        engine.now = event.ts_available
     kind = event.kind
     if kind == enums.TIMER:
         on_timer(engine, event)
@@ -61,7 +63,7 @@ def process(engine: Any, event: Any) -> None:
         settle_intents(engine)
 
 
-@kernel
+@inline_kernel
 def on_market(engine: Any, event: Any) -> None:
     """A trade, a quote or a bar: orders meet it, prices take it, candles close, strategies see it."""
     reason = enums.UNKNOWN_INSTRUMENT
@@ -83,7 +85,7 @@ def on_market(engine: Any, event: Any) -> None:
         on_quote(engine, instrument, event.quote)
 
 
-@kernel
+@inline_kernel
 def on_trade(engine: Any, instrument: Any, trade: Any) -> None:
     """A trade: candles that ended before it close, it enters its own candle, and strategies see it."""
     engine.trades += 1
@@ -106,7 +108,7 @@ def on_trade(engine: Any, instrument: Any, trade: Any) -> None:
     notify(engine, instrument, enums.ON_TRADE, trade)
 
 
-@kernel
+@inline_kernel
 def on_quote(engine: Any, instrument: Any, quote: Any) -> None:
     """A change of the best bid or offer."""
     engine.quotes += 1
@@ -125,7 +127,7 @@ def on_quote(engine: Any, instrument: Any, quote: Any) -> None:
     notify(engine, instrument, enums.ON_QUOTE, quote)
 
 
-@kernel
+@inline_kernel
 def on_bar(engine: Any, instrument: Any, bar: Any) -> None:
     """A finished candle from history: strategies of its timeframe see it, and longer candles are built from it."""
     instrument.last_price = bar.close
@@ -170,7 +172,6 @@ def pass_time(engine: Any, now: int) -> None:
         fire_timers(engine)
         if engine.intent_count > 0:
             settle_intents(engine)
-    engine.now = now
 
 
 @kernel
@@ -185,7 +186,7 @@ def tell_equity(engine: Any) -> None:
     engine.equity_next = (engine.now // engine.equity_interval_ns + 1) * engine.equity_interval_ns
 
 
-@kernel
+@inline_kernel
 def defect(event: Any) -> int:
     """Why a market event cannot be used, or NONE. Comparisons say what is right, so that NaN is wrong."""
     if event.kind == enums.TRADE:
@@ -200,7 +201,8 @@ def defect(event: Any) -> int:
             return enums.CROSSED_QUOTE
     else:
         bar = event.bar
-        if not (is_price(bar.low) and is_price(bar.high) and bar.low <= bar.open <= bar.high and bar.low <= bar.close <= bar.high):
+        inside = (bar.low <= bar.open) & (bar.open <= bar.high) & (bar.low <= bar.close) & (bar.close <= bar.high)
+        if not (inside & is_price(bar.low) & is_price(bar.high)):
             return enums.BAD_PRICE
         if bar.volume < 0:
             return enums.BAD_QUANTITY
@@ -265,6 +267,7 @@ def on_request(engine: Any, request: Any) -> None:
     account = engine.account(strategy)
     if request.action == enums.REQUEST_START:
         account.trading_state = enums.ACTIVE
+        set_handlers(engine, strategy, account.handler_mask)
         tell_state(engine, strategy, enums.BY_USER)
     elif request.action == enums.REQUEST_PAUSE:
         if account.trading_state == enums.ACTIVE:

@@ -24,7 +24,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -34,15 +34,17 @@ INTERPRETED = os.environ.get("OPENBELL_INTERPRETED", "") not in ("", "0")
 PURE_ROOMS = ("model", "bars", "indicators", "risk", "execution", "portfolio", "engine", "strategies")
 PACKAGE = Path(__file__).resolve().parents[1]
 
-#: Every handler has this C signature: (address of its state, address of its event, address of the engine) -> 0, or 1 if it raised.
-HANDLER = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+#: Every handler has this C signature: (two places it may write to, address of its state, of its event, of the engine) -> 0, or 1 if it raised.
+HANDLER = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 
+#: The base of records; of no known type, because their fields are attributes that only the dtype knows.
+VOID: Any = np.void
 #: Names of the methods and properties of all record classes.
 method_names: set[str] = set()
 property_names: set[str] = set()
 
 
-class Record(np.void):
+class Record(VOID):  # type: ignore[misc]
     """A numpy record whose fields are attributes. A subclass adds methods that run interpreted and compiled alike."""
 
     def __getattribute__(self, name: str) -> Any:
@@ -70,9 +72,10 @@ class Record(np.void):
             _numba().register(method_names, property_names)
 
     @classmethod
-    def allocate(cls, fields: Sequence[tuple[Any, ...]]) -> Any:
+    def allocate(cls, fields: Sequence[tuple[Any, ...]]) -> Self:
         """A new zeroed record of this class with the given numpy fields, in memory of its own."""
-        return np.zeros(1, np.dtype((cls, np.dtype(list(fields), align=True))))[0]
+        record: Self = np.zeros(1, np.dtype((cls, np.dtype(list(fields), align=True))))[0]
+        return record
 
 
 def layout(cls: type[Record], size: int, fields: Sequence[tuple[Any, ...]]) -> np.dtype[Any]:
@@ -129,7 +132,7 @@ def _address_of(record: Any) -> int:
 
 
 def _call(function: int, state: int, event: int, engine: int) -> int:
-    return int(HANDLER(int(function))(int(state), int(event), int(engine)))
+    return int(HANDLER(int(function))(None, None, int(state), int(event), int(engine)))
 
 
 def _as_size(size: Any) -> tuple[int, float]:
@@ -160,14 +163,15 @@ as_size = Primitive("as_size", _as_size)
 class Kernel:
     """A function compiled at its first call. Kernels and record methods may call each other."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], inline: bool = False) -> None:
         functools.update_wrapper(self, function)
         self.function = function
+        self.inline = inline
 
     @functools.cached_property
     def inner(self) -> Any:
         """What other kernels call."""
-        return _numba().inner_kernel(self.function)
+        return _numba().inner_kernel(self.function, self.inline)
 
     @functools.cached_property
     def entry(self) -> Any:
@@ -189,17 +193,22 @@ def inlined(method: Callable[..., Any]) -> Any:
     return method
 
 
+def inline_kernel(function: Callable[..., Any]) -> Any:
+    """A kernel that is copied into its callers: for the few functions every event passes through."""
+    return function if INTERPRETED else Kernel(function, inline=True)
+
+
 def handler(cls: type[Record], name: str, state: np.dtype[Any], event: np.dtype[Any], engine: np.dtype[Any], compiled: bool,
             faults: list[BaseException]) -> Any:
-    """A C function that calls `cls.name(state, event, engine)`; keep the returned object alive and use its `.address`.
+    """A function at an address that calls `cls.name(state, event, engine)`; keep the returned object alive and use its `.address`.
 
-    An exception in it makes the call return 1: interpreted, the exception is appended to `faults`; compiled, it is only counted.
+    An exception in it makes the call return non-zero: interpreted, the exception is appended to `faults`; compiled, it is only counted.
     """
     if compiled and not INTERPRETED:
         return _numba().compile_handler(cls, name, state, event, engine)
     method, state_at, event_at, engine_at = getattr(cls, name), pointer(state), pointer(event), pointer(engine)
 
-    def run(state_address: int, event_address: int, engine_address: int) -> int:
+    def run(_result: Any, _exception: Any, state_address: int, event_address: int, engine_address: int) -> int:
         try:
             method(state_at(state_address, 0), event_at(event_address, 0), engine_at(engine_address, 0))
         except Exception as fault:  # the caller pauses the strategy and reports it

@@ -6,7 +6,7 @@ of a dollar, so that a fee on the smallest crypto trade is not rounded away; the
 
 import math
 
-from openbell.model.jit import kernel
+from openbell.model.jit import inline_kernel, kernel
 
 #: Decimals kept of one unit of a currency.
 EXPONENTS = {"USD": 6, "USDT": 6, "EUR": 6, "GBP": 6, "INR": 6, "JPY": 4, "BTC": 10}
@@ -42,7 +42,7 @@ def snap(price: float, increment: float) -> float:
     return round_half_up(price / increment) * increment
 
 
-@kernel
+@inline_kernel
 def is_price(price: float) -> bool:
     """Whether a price is finite and positive. NaN is not."""
-    return 0.0 < price < 1e15
+    return (price > 0.0) & (price < 1e15)

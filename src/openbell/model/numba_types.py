@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import cfunc, config, njit, typeof, types
-from numba.core import errors
+from numba import config, njit, typeof, types
+from numba.core import cgutils, errors
 from numba.core.registry import cpu_target
 from numba.core.imputils import lower_builtin, lower_getattr
 from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr
@@ -109,10 +109,14 @@ def _address_of(_typing: Any, record: Any) -> Any:
 
 @intrinsic
 def _call(_typing: Any, function: Any, state: Any, event: Any, engine: Any) -> Any:
+    """numba's own calling convention: (place for the result, place for an exception, arguments) -> status."""
+
     def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        word = ir.IntType(64)
-        target = builder.inttoptr(args[0], ir.FunctionType(word, [word] * 3).as_pointer())
-        return builder.call(target, args[1:])
+        word, place = ir.IntType(64), ir.IntType(8).as_pointer()
+        convention = ir.FunctionType(ir.IntType(32), [place.as_pointer(), place.as_pointer(), word, word, word])
+        target = builder.inttoptr(args[0], convention.as_pointer())
+        result, exception = cgutils.alloca_once(builder, place), cgutils.alloca_once(builder, place)
+        return builder.sext(builder.call(target, [result, exception, *args[1:]]), word)
 
     return types.int64(types.int64, types.int64, types.int64, types.int64), codegen
 
@@ -231,9 +235,9 @@ def _cache_in(folder: Path) -> Iterator[bool]:
         config.CACHE_DIR = before
 
 
-def inner_kernel(function: Callable[..., Any]) -> Any:
+def inner_kernel(function: Callable[..., Any], inline: bool) -> Any:
     """The dispatcher of a kernel for other kernels; it becomes part of their machine code."""
-    return njit(**INNER)(function)
+    return njit(forceinline=inline, **INNER)(function)
 
 
 def entry_kernel(function: Callable[..., Any]) -> Any:
@@ -247,16 +251,12 @@ BODY = '''"""Calls one handler of one strategy; kept here so that its machine co
 
 
 def handler(state_address, event_address, engine_address):
-    try:
-        state_at(state_address, 0).{name}(event_at(event_address, 0), engine_at(engine_address, 0))
-    except Exception:
-        return 1
-    return 0
+    state_at(state_address, 0).{name}(event_at(event_address, 0), engine_at(engine_address, 0))
 '''
 
 
 def compile_handler(cls: type[jit.Record], name: str, state: np.dtype[Any], event: np.dtype[Any], engine: np.dtype[Any]) -> Any:
-    """The C function of a handler, from disk where the same source and the same layout were compiled before."""
+    """The machine code of a handler, from disk where the same source and the same layout were compiled before."""
     sources = [inspect.getsourcefile(base) for base in cls.__mro__ if issubclass(base, jit.Record)]
     body = BODY.format(name=name)
     shape = repr([jit.signature(dtype) for dtype in (state, event, engine)])
@@ -274,9 +274,12 @@ def compile_handler(cls: type[jit.Record], name: str, state: np.dtype[Any], even
         sys.modules[module.__name__] = module
         exec(compile(body, str(path), "exec"), module.__dict__)
         try:
-            return cfunc("int64(int64,int64,int64)", cache=writable and None not in sources, **OPTIONS)(module.__dict__["handler"])
+            code = njit("void(int64,int64,int64)", cache=writable and None not in sources, **INNER)(module.__dict__["handler"])
         except errors.NumbaError as error:
             raise CompileError(_explain(cls, name, error)) from error
+    compiled = code.overloads[code.signatures[0]]
+    code.address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+    return code
 
 
 def _digest(text: str) -> str:
