@@ -10,6 +10,8 @@ Returns and what is annualised are taken from the curve in one of two ways, stat
   six do (currencies open on Sunday), 365 when all seven do; 52 for weeks, 12 for months, 4 for quarters, 1
   for years.
 
+  A curve of several points a day over less than two days is one period, and nothing is annualised.
+
 Drawdown and exposure always use every point. With r the returns, A the periods a year, f the risk-free rate
 of one period:
 
@@ -145,6 +147,9 @@ def sample_returns(ts: Int64Array, equity: FloatArray, periods_per_year: float |
     if periods_per_year is not None:
         return _returns(equity), float(periods_per_year), f"every point, {periods_per_year:g} a year"
     spacing = float(np.median(np.diff(ts))) if len(ts) > 1 else float(_DAY)
+    if spacing < 20 * _HOUR and ts[-1] - ts[0] < 2 * _DAY:
+        # Two sides of a midnight are no two days: one period, from which nothing is annualised.
+        return _returns(equity[[0, -1]]), NAN, "nothing, the run is shorter than two days"
     if spacing < 20 * _HOUR:
         last = np.flatnonzero(np.append(np.diff(ts // _DAY) != 0, True))
         points, days = np.append(equity[0], equity[last]), ts[last] // _DAY

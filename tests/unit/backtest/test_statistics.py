@@ -183,6 +183,17 @@ def test_points_within_a_day_are_reduced_to_its_last():
     assert sampling == "last point of each UTC day, 252 a year"
 
 
+def test_a_few_hours_are_not_blown_up_to_a_year():
+    """Also when they lie around a midnight: no growth of a year, no Sharpe ratio, but a return and a drawdown."""
+    ts = MONDAY + 23 * 60 * MINUTE + MINUTE * np.arange(120)
+    found = compute_statistics(ts, np.linspace(100, 101, 120) - (np.arange(120) == 60))
+    assert (found.periods, found.sampling) == (1, "nothing, the run is shorter than two days")
+    assert found.total_return == pytest.approx(0.01)
+    assert found.max_drawdown < 0
+    for name in ("cagr", "volatility", "sharpe", "sortino", "calmar", "periods_per_year"):
+        assert math.isnan(getattr(found, name)), name
+
+
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
