@@ -8,9 +8,7 @@ Returns and what is annualised are taken from the curve in one of two ways, stat
 * Otherwise a curve with several points a day is reduced to the last of each UTC day (before them, its first
   point), and the number of periods in a year follows from the days: 252 when five weekdays occur, 312 when
   six do (currencies open on Sunday), 365 when all seven do; 52 for weeks, 12 for months, 4 for quarters, 1
-  for years.
-
-  A curve of several points a day over less than two days is one period, and nothing is annualised.
+  for years. Several points a day over less than two days are one period, and nothing is annualised.
 
 Drawdown and exposure always use every point. With r the returns, A the periods a year, f the risk-free rate
 of one period:
