@@ -28,12 +28,13 @@ HANDLER_EVENTS = (BAR_RECORD, TRADE_RECORD, QUOTE_RECORD, FILL_RECORD, BROKER, S
 class Engine:
     """One plan, running. Not safe for two threads at once.
 
-    `commands_capacity` rows of output are held; a `step` that would write more is cut into several by itself.
+    `commands_capacity` rows of output are held; a `step` that would write more is cut into several by itself. `classes` are the strategy
+    classes in the order of the assignments, where they are not to be found by name or path.
     """
 
-    def __init__(self, plan: Plan, commands_capacity: int = 0) -> None:
+    def __init__(self, plan: Plan, commands_capacity: int = 0, classes: list[type[Strategy]] | None = None) -> None:
         self.plan = plan
-        self.classes = [load(assignment.strategy) for assignment in plan.assignments]
+        self.classes = classes or [load(assignment.strategy) for assignment in plan.assignments]
         self.state, self.seats = first_state(plan, self.classes)
         self.faults: list[BaseException] = []
         self._callbacks = compile_handlers(self.classes, self.seats, self.faults)
@@ -84,8 +85,9 @@ class Engine:
 
     def run(self, events: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Feed events and return a copy of all commands they caused."""
-        parts = [part.copy() for part in self.step(events)]
-        return np.concatenate(parts) if parts else np.zeros(0, COMMAND)
+        # As bytes, because numpy would lay the union out anew, with its members side by side.
+        parts = [part.view(np.uint8).copy() for part in self.step(events)]
+        return np.concatenate(parts).view(COMMAND) if parts else np.zeros(0, COMMAND)
 
     def checkpoint(self) -> bytes:
         """The whole state."""

@@ -32,6 +32,7 @@ COMMAND = union(
         ("filled", "i8", 48),  # lots of the order filled so far
         ("price", "f8", 56),  # limit price, fill price, or the price a signal was seen at
         ("stop_price", "f8", 64),
+        ("ts_event", "i8", 64),  # ns, FILL: the venue's time of the event it traded on
         ("amount", "i8", 72),  # money: fee of a fill, equity
         ("realised", "i8", 80),  # money: realised by a fill; cash for EQUITY
         ("size", "f8", 88),  # money or fraction an order was sized by; average price for ORDER

@@ -149,7 +149,7 @@ def _member(cls: type[jit.Record], name: str) -> Any:
     function = member.fget if isinstance(member, property) else member
     if not inspect.isfunction(function):
         return None
-    dispatcher = njit(forceinline=getattr(function, "inlined", False), **OPTIONS)(function)
+    dispatcher = njit(forceinline=getattr(function, "inlined", False), **INNER)(function)
     _alive.append(dispatcher)  # numba's type of it holds only a weak reference
     return typeof(dispatcher)
 

@@ -1,0 +1,95 @@
+"""From whatever a user calls data to batches of events in one total order, with flat memory."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from openbell.adapters.stores.catalog import open_history
+from openbell.adapters.stores.history import Columns, HistoryReader, merge
+from openbell.errors import DataError
+from openbell.model import history
+from openbell.model.events import EVENT
+from openbell.model.time import DAY, HOUR, MINUTE, SECOND, WEEK, format_timeframe
+
+_SPACINGS = (SECOND, 5 * SECOND, 10 * SECOND, 15 * SECOND, 30 * SECOND, MINUTE, 2 * MINUTE, 3 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE,
+             30 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR, 6 * HOUR, 8 * HOUR, 12 * HOUR, DAY, WEEK)  # fmt: skip
+
+
+class Batches:
+    """Histories as numbered events: `symbols`, the bars' own timeframe (0 when there are none), and the batches in time order."""
+
+    def __init__(self, data: object, options: dict[str, Any], lot_size: float | None, bar_timeframe_ns: int | None) -> None:
+        sources = data if isinstance(data, list | tuple) else [data]
+        self.readers: list[HistoryReader] = [open_history(source, **options) for source in sources]
+        self.kinds = {reader.kind for reader in self.readers}
+        if "bars" in self.kinds and len(self.kinds) > 1:
+            raise DataError(f"data holds {' and '.join(sorted(self.kinds))}", "either bars, or trades and quotes", "leave one of them out")
+        merged = merge(self.readers)
+        self.symbols: Sequence[str] = merged.symbols
+        heads = [next(iter(reader.chunks()), None) for reader in self.readers]
+        self.first: list[Columns] = [head for head in heads if head is not None]
+        if not self.first:
+            raise DataError("the data has no rows", "at least one", "look at start, end and symbols")
+        self.bar_timeframe_ns = 0
+        if "bars" in self.kinds:
+            self.bar_timeframe_ns = bar_timeframe_ns or bar_spacing(self.first)
+        self.lot_size = lot_size or _lot_size(self.first)
+
+    def __iter__(self) -> Iterator[np.ndarray[Any, Any]]:
+        """Batches of events with `seq` 1, 2, 3, ..."""
+        seq = 1
+        for batch in merge(self.readers).batches():
+            if len(batch.parts) == 1:
+                events = self.events(batch.parts[0].columns)
+            else:
+                events = np.zeros(len(batch), EVENT)
+                for part in batch.parts:
+                    events[part.place] = self.events(part.columns)
+            yield history.number(events, seq)
+            seq += len(events)
+
+    def events(self, columns: Columns) -> np.ndarray[Any, Any]:
+        """The rows of one source as events."""
+        lot, where = self.lot_size, columns.symbol_index
+        if columns.kind == "bars":
+            volume = history.to_lots(columns.volume, lot, "volume")
+            return history.bars(
+                columns.ts_event, where, columns.open, columns.high, columns.low, columns.close, volume, self.bar_timeframe_ns
+            )
+        if columns.kind == "trades":
+            quantity = history.to_lots(columns.quantity, lot, "quantity")
+            return history.trades(columns.ts_event, where, columns.price, quantity, columns.side, columns.trade_id)
+        bid, ask = (history.to_lots(size, lot, "quantity") for size in (columns.bid_quantity, columns.ask_quantity))
+        return history.quotes(columns.ts_event, where, columns.bid_price, columns.ask_price, bid, ask)
+
+
+def bar_spacing(first: list[Columns]) -> int:
+    """The timeframe (ns) of bars: the commonest distance between neighbours of one symbol, which must be a usual timeframe."""
+    gaps = []
+    for columns in first:
+        for symbol in np.unique(columns.symbol_index)[:16]:
+            gaps.append(np.diff(columns.ts_event[columns.symbol_index == symbol]))
+    distances, counts = np.unique(np.concatenate(gaps), return_counts=True)
+    if len(distances) == 0:
+        return DAY
+    found = int(distances[np.argmax(counts)])
+    if found not in _SPACINGS:
+        raise DataError(
+            f"bars are {format_timeframe(found) if found > 0 else found} apart",
+            f"a usual timeframe such as {', '.join(format_timeframe(spacing) for spacing in (SECOND, MINUTE, HOUR, DAY))}",
+            "say which with bar_timeframe",
+        )
+    return found
+
+
+def _lot_size(first: list[Columns]) -> float:
+    """A millionth of a unit, or as much more as the volumes need to stay far from the end of int64."""
+    largest = 1.0
+    for columns in first:
+        sizes = columns.volume if columns.kind == "bars" else columns.quantity if columns.kind == "trades" else columns.bid_quantity
+        largest = max(largest, float(sizes.max(initial=0.0)))
+    lot = 1e-6
+    while largest / lot > 1e16:
+        lot *= 10.0
+    return lot
