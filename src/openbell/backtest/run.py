@@ -78,7 +78,6 @@ def backtest(
     >>> result.counts["orders"]
     7
     """
-    began = time.perf_counter()
     asked = {"symbols": symbols, "start": start, "end": end, "sort": sort or None, "on_bad": on_bad}
     options = {name: value for name, value in asked.items() if value is not None}  # what is not asked is the data set's own choice
     cls = load(strategy)
@@ -100,6 +99,7 @@ def backtest(
     engine = Engine(plan, classes=[cls])
     digest, kept, candles = hashlib.sha256(), [], CandleKeeper(batches.symbols, keep_candles)
     start_ts = end_ts = events_done = 0
+    began = time.perf_counter()
     for events in batches:
         if not events_done:
             start_ts = int(events[0]["ts_event"])

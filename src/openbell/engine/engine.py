@@ -45,6 +45,8 @@ class Engine:
         self.reserve = plan.order_capacity * 2 + plan.intent_capacity * 3 + int(self.head["builder_count"]) * 4 + 64
         self.commands = np.zeros(max(commands_capacity, 4 * self.reserve), COMMAND)
         self._addresses = (self.state.ctypes.data, self.commands.ctypes.data, len(self.commands), self.reserve, self._table.ctypes.data)
+        state, commands, capacity, reserve, table = self._addresses
+        step(state, 0, 0, commands, capacity, reserve, table)  # compiles, or loads from disk, before the first event is there
 
     @property
     def head(self) -> Any:

@@ -11,7 +11,7 @@ from openbell.engine.handlers import call_open_slices, close_candles, fire_timer
 from openbell.engine.orders import book_fill, cancel_all, find_order, finish, settle_intents, work_orders
 from openbell.execution.models import notional_of
 from openbell.model import enums
-from openbell.model.events import event_at
+from openbell.model.events import EVENT_SIZE, event_at
 from openbell.model.jit import inline_kernel, kernel
 from openbell.model.money import is_price
 from openbell.model.orders import is_legal
@@ -312,3 +312,20 @@ def note_request(engine: Any, request: Any) -> None:
         intent.order_id = (engine.seq << 10) + engine.leg
 
 
+
+
+@kernel
+def step_many(
+    states: int, stride: int, count: int, events: int, event_count: int, commands: int, capacity: int, reserve: int, handlers: int
+) -> int:
+    """Feed the same events to `count` states that lie `stride` bytes apart; their commands are overwritten. Returns commands written."""
+    total = 0
+    for index in range(count):
+        done = 0
+        while done < event_count:
+            consumed, written = step(
+                states + index * stride, events + done * EVENT_SIZE, event_count - done, commands, capacity, reserve, handlers
+            )
+            done += consumed
+            total += written
+    return total
