@@ -28,10 +28,11 @@ def add_trade(builder: Any, ts: int, price: float, quantity: int, watermark: int
     if builder.start <= ts < builder.end:
         slot = builder.slot
     else:
-        start = ts // builder.timeframe_ns * builder.timeframe_ns
+        number = ts // builder.timeframe_ns
+        start = number * builder.timeframe_ns
         if start + builder.timeframe_ns <= watermark:
             return False
-        slot = (start // builder.timeframe_ns) & _RING
+        slot = number & _RING
         if open_bar(builder, slot).ts_event != start or builder.first_ts[slot] == NEVER or builder.due == NEVER:
             _begin(builder, slot, start, ts, price)
     bar = open_bar(builder, slot)
@@ -54,10 +55,11 @@ def add_trade(builder: Any, ts: int, price: float, quantity: int, watermark: int
 @kernel
 def add_bar(builder: Any, source: Any, watermark: int) -> bool:
     """Put a shorter candle into the longer one that it is part of; False when that one has closed."""
-    start = source.ts_event // builder.timeframe_ns * builder.timeframe_ns
+    number = source.ts_event // builder.timeframe_ns
+    start = number * builder.timeframe_ns
     if start + builder.timeframe_ns <= watermark:
         return False
-    slot = (start // builder.timeframe_ns) & _RING
+    slot = number & _RING
     if open_bar(builder, slot).ts_event != start or builder.first_ts[slot] == NEVER or builder.due == NEVER:
         _begin(builder, slot, start, source.ts_event, source.open)
     bar = open_bar(builder, slot)
@@ -102,15 +104,17 @@ def _begin(builder: Any, slot: int, start: int, ts: int, price: float) -> None:
 @kernel
 def close_oldest(builder: Any) -> int:
     """Close the oldest open candle and return its slot; `due` moves on to the next open one."""
-    start = builder.due - builder.timeframe_ns
-    slot = (start // builder.timeframe_ns) & _RING
+    oldest, builder.due = builder.due, NEVER
+    slot = 0
+    for place in range(OPEN_BARS):
+        if builder.first_ts[place] != NEVER:
+            end = open_bar(builder, place).ts_event + builder.timeframe_ns
+            if end == oldest:
+                slot = place
+            elif end < builder.due:
+                builder.due = end
     builder.first_ts[slot] = NEVER
     builder.closed += 1
-    builder.due = NEVER
-    for other in range(OPEN_BARS):
-        end = open_bar(builder, other).ts_event + builder.timeframe_ns
-        if builder.first_ts[other] != NEVER and end < builder.due:
-            builder.due = end
     if slot == builder.slot:
         builder.start = 0
         builder.end = 0
