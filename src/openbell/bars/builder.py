@@ -70,6 +70,9 @@ def add_bar(builder: Any, source: Any, watermark: int) -> bool:
     if source.ts_event >= builder.last_ts[slot]:
         builder.last_ts[slot] = source.ts_event
         bar.close = source.close
+    elif source.ts_event < builder.first_ts[slot]:
+        builder.first_ts[slot] = source.ts_event
+        bar.open = source.open
     bar.volume += source.volume
     bar.notional += source.notional
     bar.trades += source.trades

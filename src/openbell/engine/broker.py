@@ -7,6 +7,8 @@ from typing import Any
 
 from openbell.model import enums
 from openbell.model.jit import as_size, layout, pointer
+from openbell.model.money import to_lots, whole
+from openbell.model.orders import INTENTS_MAX
 from openbell.model.state import ENGINE_FIELDS, ENGINE_SIZE, EngineState
 
 
@@ -104,9 +106,9 @@ class Broker(EngineState):
             wanted = weight * self.strategy_equity(self.strategy) / (record.last_price * record.money_per_point)
         change = wanted - lots
         if change >= 1.0:
-            return self.intend_lots(enums.BUY, instrument, int(change))
+            return self.intend_lots(enums.BUY, instrument, whole(change))
         if change <= -1.0:
-            return self.intend_lots(enums.SELL, instrument, int(-change))
+            return self.intend_lots(enums.SELL, instrument, whole(-change))
         return 0
 
     def cancel(self, order_id: int) -> None:
@@ -126,8 +128,8 @@ class Broker(EngineState):
             intent.stop_price = stop
 
     def new_intent(self, action: int, instrument: int) -> Any:
-        """The next intent of this handler, cleared; when the table is full, a spare row whose action stays 0."""
-        full = self.intent_count >= self.intent_capacity - 1
+        """The next intent of this event, cleared and numbered; when there is no room for more, a spare row whose action stays 0."""
+        full = self.intent_count >= self.intent_capacity - 1 or self.leg >= INTENTS_MAX
         intent = self.intent(self.intent_count)
         intent.action = 0 if full else action
         intent.side = 0
@@ -137,7 +139,6 @@ class Broker(EngineState):
         intent.reason = 0
         intent.strategy = self.strategy
         intent.instrument = instrument
-        intent.order_id = 0
         intent.quantity = 0
         intent.size = 0.0
         intent.limit_price = 0.0
@@ -146,6 +147,8 @@ class Broker(EngineState):
             self.account(self.strategy).faults += 1
         else:
             self.intent_count += 1
+            self.leg += 1
+        intent.order_id = (self.seq << 10) + self.leg
         return intent
 
     def intend_lots(self, side: int, instrument: int, lots: int) -> Any:
@@ -155,12 +158,6 @@ class Broker(EngineState):
             return 0
         intent.side = side
         intent.quantity = lots
-        return self.number(intent)
-
-    def number(self, intent: Any) -> Any:
-        """Give the intent its order id: the event's seq and the place among the event's orders."""
-        self.leg += 1
-        intent.order_id = (self.seq << 10) + self.leg
         return intent.order_id
 
     def intend(self, side: int, instrument: int, size: Any, limit: float, stop: float, time_in_force: int) -> Any:
@@ -175,8 +172,7 @@ class Broker(EngineState):
         intent.time_in_force = time_in_force
         intent.size_kind = kind
         if kind == enums.BY_QUANTITY:
-            lots = amount / self.instrument(instrument).lot_size * (1.0 + 1e-12) + 1e-6  # 0.3 units are 3 lots of 0.1
-            intent.quantity = int(lots) if 0.0 < lots < 9e18 else 0
+            intent.quantity = to_lots(amount, self.instrument(instrument).lot_size)
         elif kind == enums.BY_NOTIONAL:
             intent.size = amount * self.money_scale
         else:
@@ -189,7 +185,7 @@ class Broker(EngineState):
             intent.order_type = enums.STOP
         intent.limit_price = limit
         intent.stop_price = stop
-        return self.number(intent)
+        return intent.order_id
 
 
 BROKER = layout(Broker, ENGINE_SIZE, ENGINE_FIELDS)

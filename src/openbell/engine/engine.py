@@ -8,14 +8,14 @@ import numpy as np
 
 from openbell.engine.broker import BROKER
 from openbell.engine.plan import Plan
-from openbell.engine.state import MAGIC, Seat, first_state
+from openbell.engine.state import MAGIC, Seat, commands_max, first_state
 from openbell.engine.step import step
 from openbell.errors import JournalError
 from openbell.model import enums
 from openbell.model.candles import SLICE_RECORD
 from openbell.model.commands import COMMAND
 from openbell.model.events import BAR_RECORD, EVENT, QUOTE_RECORD, TRADE_RECORD
-from openbell.model.jit import handler, signature
+from openbell.model.jit import handler, join, signature
 from openbell.model.orders import FILL_RECORD
 from openbell.model.state import ENGINE_STATE, STATE_VERSION, TABLES
 from openbell.strategies.load import load
@@ -36,22 +36,19 @@ class Engine:
         self.plan = plan
         self.classes = classes or [load(assignment.strategy) for assignment in plan.assignments]
         self.state, self.seats = first_state(plan, self.classes)
+        #: The head of the state, a live view.
+        self.head: Any = self.state[: ENGINE_STATE.itemsize].view(ENGINE_STATE)[0]
         self.faults: list[BaseException] = []
         self._callbacks = compile_handlers(self.classes, self.seats, self.faults)
         self._table = np.zeros(len(self.classes) * enums.HANDLER_SLOTS, np.int64)
         for (strategy, index), callback in self._callbacks.items():
             self._table[strategy * enums.HANDLER_SLOTS + index] = callback.address
         #: Commands that one event may write at most.
-        self.reserve = plan.order_capacity * 2 + plan.intent_capacity * 3 + int(self.head["builder_count"]) * 4 + 64
+        self.reserve = commands_max(plan, int(self.head["builder_count"]))
         self.commands = np.zeros(max(commands_capacity, 4 * self.reserve), COMMAND)
         self._addresses = (self.state.ctypes.data, self.commands.ctypes.data, len(self.commands), self.reserve, self._table.ctypes.data)
         state, commands, capacity, reserve, table = self._addresses
         step(state, 0, 0, commands, capacity, reserve, table)  # compiles, or loads from disk, before the first event is there
-
-    @property
-    def head(self) -> Any:
-        """The head of the state, a live view."""
-        return self.state[: ENGINE_STATE.itemsize].view(ENGINE_STATE)[0]
 
     def table(self, name: str) -> np.ndarray[Any, Any]:
         """A table of the state by its name in `model.state.TABLES`, a live view."""

@@ -48,6 +48,17 @@ def tell_state(engine: Any, strategy: int, reason: int) -> None:
     command.reason = reason
 
 
+@kernel
+def refuse(engine: Any, event: Any, reason: int) -> None:
+    """Count an event that was not used, and tell the outside why."""
+    engine.refused += 1
+    if 0 <= event.instrument < engine.instrument_count:
+        engine.instrument(event.instrument).refused += 1
+    command = engine.emit(enums.REFUSED)
+    command.instrument = event.instrument
+    command.reason = reason
+
+
 @inline_kernel
 def notify(engine: Any, instrument: Any, handler: int, event: Any) -> None:
     """Call `handler` (on_trade, on_quote) of every strategy that follows the instrument and has it."""
@@ -180,15 +191,19 @@ def call_open_slices(engine: Any) -> None:
 
 
 @kernel
-def fire_timers(engine: Any) -> None:
-    """Call on_timer of every strategy whose timer is due at `engine.now`, for each instrument it follows, and set the next."""
+def fire_timers(engine: Any, until: int) -> None:
+    """Call on_timer of every strategy whose timer is due at `engine.now`, for each instrument it follows.
+
+    Its next time is after `until`: what fell due more than once in a quiet stretch fires once. The first event starts the clock.
+    """
     engine.timer_next = NEVER
     for strategy in range(engine.strategy_count):
         account = engine.account(strategy)
         if account.timer_ns > 0:
             if account.timer_next <= engine.now:
-                account.timer_next = (engine.now // account.timer_ns + 1) * account.timer_ns
-                for index in range(engine.subscription_count):
+                has_started = account.timer_next > 0
+                account.timer_next = (until // account.timer_ns + 1) * account.timer_ns
+                for index in range(engine.subscription_count if has_started else 0):
                     subscription = engine.subscription(index)
                     if subscription.strategy == strategy and (subscription.handler_mask >> enums.ON_TIMER) & 1 == 1:
                         invoke(engine, strategy, enums.ON_TIMER, address_of(engine) + subscription.state_offset, address_of(engine))

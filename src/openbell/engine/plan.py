@@ -1,10 +1,12 @@
 """A plan: which strategies trade which listings at which venue. Everything a run does follows from its plan and its events."""
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from openbell.errors import ConfigError, UnknownNameError
 from openbell.model.money import exponent
+from openbell.model.orders import INTENTS_MAX
 from openbell.model.plan import NO_LIMITS, Limits, Listing, Venue
 from openbell.model.time import DAY, parse_timeframe
 
@@ -54,10 +56,17 @@ class Plan:
             for symbol in assignment.symbols:
                 if symbol not in symbols:
                     raise UnknownNameError.of("symbol", symbol, symbols)
-            if not 0 <= assignment.cash < 9e12:
+            if not 0 <= assignment.cash < math.inf:
                 raise ConfigError(f"strategy {assignment.id} has cash {assignment.cash}", "a finite amount, 0 or more")
             if assignment.timeframe:
                 parse_timeframe(assignment.timeframe)
+
+        cash, cash_max = sum(assignment.cash for assignment in self.assignments), 2e18 / 10.0 ** exponent(self.currency)
+        if not cash <= cash_max:
+            raise ConfigError(f"the strategies have {cash:g} {self.currency} together", f"at most {cash_max:g}, so that every sum fits 64 bits")
+        for name, low, high in (("order_capacity", 1, 1 << 20), ("intent_capacity", 2, INTENTS_MAX + 1)):
+            if not low <= getattr(self, name) <= high:
+                raise ConfigError(f"{name} is {getattr(self, name)}", f"from {low} to {high}")
 
     def symbol_index(self, symbol: str) -> int:
         """The instrument index of a symbol; UnknownNameError with near names otherwise."""

@@ -8,11 +8,10 @@ import numpy as np
 from openbell.engine.plan import Assignment, Plan
 from openbell.errors import ConfigError
 from openbell.model import enums
-from openbell.model.candles import NEVER, SLICE_RECORD
+from openbell.model.candles import NEVER, OPEN_BARS, SLICE_RECORD
 from openbell.model.events import BAR_RECORD
-
 from openbell.model.money import exponent, to_minor
-
+from openbell.model.orders import INTENTS_MAX
 from openbell.model.state import ENGINE_STATE, STATE_VERSION, TABLES
 from openbell.model.time import parse_timeframe
 from openbell.strategies.strategy import Strategy, declare, handlers, is_portfolio
@@ -114,6 +113,14 @@ def first_state(plan: Plan, classes: list[type[Strategy]]) -> tuple[np.ndarray[A
     return state, seats
 
 
+def commands_max(plan: Plan, builders: int) -> int:
+    """Commands that one event may write at most.
+
+    Every open order trades and ends, or is canceled; every intent is a signal and an order; every open candle closes; every handler faults.
+    """
+    return 2 * plan.order_capacity + 2 * INTENTS_MAX + OPEN_BARS * builders + len(plan.assignments) + 16
+
+
 def _align(offset: int) -> int:
     return (offset + _LINE - 1) // _LINE * _LINE
 
@@ -167,6 +174,7 @@ def _fill_head(head: Any, plan: Plan) -> None:
     head["publish_candles"] = plan.publish_candles
     head["equity_interval_ns"] = plan.equity_interval_ns
     head["money_scale"] = scale
+    head["equity_next"] = 1  # no equity is told before the first event has set the clock
 
 
 def _fill_instruments(table: Any, plan: Plan) -> None:

@@ -7,14 +7,14 @@ strategy, every number of instruments and every state: what differs lies in the 
 from typing import Any
 
 from openbell.bars.builder import add_bar, add_trade
-from openbell.engine.handlers import call_open_slices, close_candles, fire_timers, notify, notify_bar, set_handlers, tell_state
-from openbell.engine.orders import book_fill, cancel_all, find_order, finish, settle_intents, work_orders
-from openbell.execution.models import notional_of
+from openbell.engine.handlers import call_open_slices, close_candles, fire_timers, notify, notify_bar, refuse
+from openbell.engine.orders import settle_intents
+from openbell.engine.outside import on_reply, on_request
+from openbell.engine.venue import expire_orders, work_orders
 from openbell.model import enums
 from openbell.model.events import EVENT_SIZE, event_at
 from openbell.model.jit import inline_kernel, kernel
 from openbell.model.money import is_price
-from openbell.model.orders import is_legal
 from openbell.model.state import engine_at
 
 
@@ -130,32 +130,39 @@ def on_quote(engine: Any, instrument: Any, quote: Any) -> None:
 @inline_kernel
 def on_bar(engine: Any, instrument: Any, bar: Any) -> None:
     """A finished candle from history: strategies of its timeframe see it, and longer candles are built from it."""
+    if instrument.builder_count > 0:
+        move_watermark(engine, instrument, bar.ts_event)
     instrument.last_price = bar.close
     instrument.ts_price = engine.now
-    end = bar.ts_event + bar.timeframe_ns
     notify_bar(engine, instrument, bar)
     if instrument.builder_count > 0:
-        limit = instrument.watermark - instrument.lateness_ns
+        late = False
         for index in range(instrument.builder_first, instrument.builder_first + instrument.builder_count):
             builder = engine.builder(index)
-            if builder.timeframe_ns > bar.timeframe_ns and not add_bar(builder, bar, limit):
-                instrument.late += 1
-                engine.late += 1
-                refuse(engine, bar, enums.LATE)
-    if end > instrument.watermark:
-        instrument.watermark = end
-        if instrument.builder_count > 0:
-            close_candles(engine, instrument, end - instrument.lateness_ns)
+            if builder.timeframe_ns > bar.timeframe_ns and not add_bar(builder, bar, instrument.watermark - instrument.lateness_ns):
+                late = True
+        if late:
+            instrument.late += 1
+            engine.late += 1
+            refuse(engine, bar, enums.LATE)
+        move_watermark(engine, instrument, bar.ts_event + bar.timeframe_ns)
 
 
 @kernel
 def on_timer(engine: Any, event: Any) -> None:
-    """Time passed at the venues: candles of quiet instruments close."""
+    """Time passed at the venues: DAY orders of quiet instruments end, and their candles close."""
     for index in range(engine.instrument_count):
         instrument = engine.instrument(index)
-        if event.ts_event > instrument.watermark:
-            instrument.watermark = event.ts_event
-            close_candles(engine, instrument, event.ts_event - instrument.lateness_ns)
+        expire_orders(engine, instrument)
+        move_watermark(engine, instrument, event.ts_event)
+
+
+@kernel
+def move_watermark(engine: Any, instrument: Any, ts: int) -> None:
+    """Time has come to `ts` at the instrument's venue: candles that ended `lateness_ns` before that close."""
+    if ts > instrument.watermark:
+        instrument.watermark = ts
+        close_candles(engine, instrument, ts - instrument.lateness_ns)
 
 
 @kernel
@@ -169,7 +176,7 @@ def pass_time(engine: Any, now: int) -> None:
             settle_intents(engine)
     while engine.timer_next <= now:
         engine.now = max(engine.now, engine.timer_next)
-        fire_timers(engine)
+        fire_timers(engine, now)
         if engine.intent_count > 0:
             settle_intents(engine)
 
@@ -199,6 +206,8 @@ def defect(event: Any) -> int:
             return enums.BAD_PRICE
         if event.quote.bid_price > event.quote.ask_price:
             return enums.CROSSED_QUOTE
+    elif event.kind != enums.BAR:
+        return enums.NOT_WELL_FORMED
     else:
         bar = event.bar
         inside = (bar.low <= bar.open) & (bar.open <= bar.high) & (bar.low <= bar.close) & (bar.close <= bar.high)
@@ -207,111 +216,6 @@ def defect(event: Any) -> int:
         if bar.volume < 0:
             return enums.BAD_QUANTITY
     return enums.NONE
-
-
-@kernel
-def refuse(engine: Any, event: Any, reason: int) -> None:
-    """Count an event that was not used, and tell the outside why."""
-    engine.refused += 1
-    if 0 <= event.instrument < engine.instrument_count:
-        engine.instrument(event.instrument).refused += 1
-    command = engine.emit(enums.REFUSED)
-    command.instrument = event.instrument
-    command.reason = reason
-
-
-@kernel
-def on_reply(engine: Any, reply: Any) -> None:
-    """What a broker outside answered: a fill is booked, a status is taken when it is a legal step."""
-    slot = find_order(engine, -1, reply.order_id)
-    if slot < 0:
-        refuse(engine, reply, enums.UNKNOWN_ORDER)
-        return
-    order = engine.order(slot)
-    if reply.quantity > 0:
-        if not is_price(reply.price):
-            refuse(engine, reply, enums.BAD_PRICE)
-            return
-        if order.quantity == 0 or reply.quantity > order.remaining:
-            grow(engine, order, order.filled + reply.quantity)
-        notional = notional_of(engine.instrument(order.instrument), reply.price, reply.quantity)
-        book_fill(engine, slot, reply.quantity, reply.price, notional, reply.fee, order.resting == 1, reply.ts_event)
-    elif not is_legal(order.status, reply.status):
-        refuse(engine, reply, enums.ILLEGAL_TRANSITION)
-    elif reply.status >= enums.FILLED:
-        finish(engine, slot, reply.status, reply.reason, True)
-    else:
-        order.status = reply.status
-        engine.emit_order(enums.ORDER, order)
-
-
-@kernel
-def grow(engine: Any, order: Any, quantity: int) -> None:
-    """The venue filled more than was asked, or what was sized by money: its word is the truth, and the books follow."""
-    holding = engine.holding(order.strategy, order.instrument)
-    before = 1 if order.quantity == 0 else order.remaining
-    order.quantity = quantity
-    if order.side > 0:
-        holding.buying += order.remaining - before
-    else:
-        holding.selling += order.remaining - before
-
-
-@kernel
-def on_request(engine: Any, request: Any) -> None:
-    """What a user asked for: an order through the same checks, a cancellation, a pause, a start, a kill."""
-    if not 0 <= request.strategy < engine.strategy_count:
-        refuse(engine, request, enums.UNAUTHORISED)
-        return
-    strategy = request.strategy
-    account = engine.account(strategy)
-    if request.action == enums.REQUEST_START:
-        account.trading_state = enums.ACTIVE
-        set_handlers(engine, strategy, account.handler_mask)
-        tell_state(engine, strategy, enums.BY_USER)
-    elif request.action == enums.REQUEST_PAUSE:
-        if account.trading_state == enums.ACTIVE:
-            account.trading_state = enums.PAUSED
-        tell_state(engine, strategy, enums.BY_USER)
-    elif request.action == enums.REQUEST_KILL:
-        account.trading_state = enums.HALTED
-        tell_state(engine, strategy, enums.KILLED)
-        cancel_all(engine, strategy, enums.KILLED)
-    elif request.action == enums.REQUEST_SUBMIT and not 0 <= request.instrument < engine.instrument_count:
-        refuse(engine, request, enums.UNKNOWN_INSTRUMENT)
-    else:
-        note_request(engine, request)
-
-
-@kernel
-def note_request(engine: Any, request: Any) -> None:
-    """Put a user's order, change or cancellation where strategies put theirs."""
-    intent = engine.intent(engine.intent_count)
-    engine.intent_count += 1
-    intent.action = enums.SUBMIT
-    if request.action == enums.REQUEST_CANCEL:
-        intent.action = enums.CANCEL
-    elif request.action == enums.REQUEST_MODIFY:
-        intent.action = enums.MODIFY
-    intent.side = request.side
-    intent.order_type = request.order_type
-    intent.time_in_force = request.time_in_force
-    intent.size_kind = request.size_kind
-    intent.reason = enums.BY_USER
-    intent.strategy = request.strategy
-    intent.instrument = request.instrument
-    intent.order_id = request.order_id
-    intent.quantity = request.quantity
-    intent.size = float(request.quantity)
-    if intent.action == enums.MODIFY and request.instrument >= 0:
-        intent.size = request.quantity * engine.instrument(request.instrument).lot_size
-    intent.limit_price = request.limit_price
-    intent.stop_price = request.stop_price
-    if intent.action == enums.SUBMIT:
-        engine.leg += 1
-        intent.order_id = (engine.seq << 10) + engine.leg
-
-
 
 
 @kernel

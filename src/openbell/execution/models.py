@@ -4,28 +4,28 @@ from typing import Any
 
 from openbell.model import enums
 from openbell.model.jit import kernel
-from openbell.model.money import round_half_up
+from openbell.model.money import round_half_up, whole
 
 
 @kernel
 def slip(engine: Any, instrument: Any, side: int, price: float) -> float:
-    """The price a taker gets: worse than `price` by basis points, or by price increments."""
+    """The price a taker gets: worse than `price` by basis points, or by price increments; never below the smallest price."""
     if engine.slippage_model == enums.SLIPPAGE_BPS:
         return price * (1.0 + side * engine.slippage / 10_000.0)
     if engine.slippage_model == enums.SLIPPAGE_INCREMENTS:
-        return price + side * engine.slippage * instrument.price_increment
+        return max(price + side * engine.slippage * instrument.price_increment, min(price, instrument.price_increment))
     return price
 
 
 @kernel
 def fee(engine: Any, instrument: Any, quantity: int, notional: int, is_maker: bool) -> int:
-    """Money charged for a fill: basis points of its value, or an amount a unit; at least `fee_min`."""
+    """Money charged for a fill: basis points of its value, or an amount a unit; at least `fee_min`, unless it is a rebate."""
     rate = engine.fee_maker if is_maker else engine.fee_taker
     if engine.fee_model == enums.FEE_BPS:
         charge = round_half_up(notional * rate / 10_000.0)
     else:
         charge = round_half_up(quantity * instrument.lot_size * rate)
-    return max(charge, engine.fee_min)
+    return max(charge, engine.fee_min) if rate >= 0.0 else charge
 
 
 @kernel
@@ -52,13 +52,13 @@ def affordable(engine: Any, instrument: Any, price: float, budget: int) -> int:
         return 0
     unit = price * instrument.money_per_point
     if engine.fee_model == enums.FEE_BPS:
-        lots = int((budget - 0) / (unit * (1.0 + engine.fee_taker / 10_000.0)))
+        lots = whole(budget / (unit * (1.0 + engine.fee_taker / 10_000.0)))
     else:
-        lots = int(budget / (unit + instrument.lot_size * engine.fee_taker))
+        lots = whole(budget / (unit + instrument.lot_size * engine.fee_taker))
     for _ in range(3):
         notional = notional_of(instrument, price, lots)
         over = notional + fee(engine, instrument, lots, notional, False) - budget
         if over <= 0:
             return max(lots, 0)
-        lots -= int(over / unit) + 1
+        lots -= whole(over / unit) + 1
     return max(lots, 0)

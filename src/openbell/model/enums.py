@@ -147,12 +147,13 @@ BAD_QUANTITY = 25
 UNKNOWN_INSTRUMENT = 26
 ILLEGAL_TRANSITION = 27
 CROSSED_QUOTE = 28
+OVERFILL = 29
 REASONS = {
     NONE: "",
     TRADING_STATE: "the strategy is not active (or only allowed to reduce)",
     UNAUTHORISED: "the strategy is not authorised to trade",
     INSTRUMENT_NOT_PERMITTED: "the instrument is not in the strategy's configuration",
-    NOT_WELL_FORMED: "price, quantity, type or time in force is not valid for this instrument",
+    NOT_WELL_FORMED: "kind, price, quantity, type or time in force is not valid",
     MAX_ORDER_QUANTITY: "above the maximum order quantity",
     MAX_ORDER_VALUE: "above the maximum order value",
     PRICE_COLLAR: "limit price outside the price collar",
@@ -177,6 +178,7 @@ REASONS = {
     UNKNOWN_INSTRUMENT: "unknown instrument",
     ILLEGAL_TRANSITION: "not a legal step in the order's life cycle",
     CROSSED_QUOTE: "bid above offer",
+    OVERFILL: "the venue filled more than the order asked for",
 }
 
 # How the simulated venue chooses the price of a market order.

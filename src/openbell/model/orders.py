@@ -3,6 +3,9 @@
 from openbell.model import enums
 from openbell.model.jit import Record, kernel, layout, pointer
 
+#: Intents of one event at most: an order id keeps ten bits for the place among them.
+INTENTS_MAX = 1023
+
 _FROM = {
     enums.SUBMITTED: (
         enums.ACCEPTED, enums.PARTIALLY_FILLED, enums.FILLED, enums.CANCELED, enums.EXPIRED, enums.REJECTED, enums.UNKNOWN, enums.PENDING_CANCEL,
@@ -14,9 +17,12 @@ _FROM = {
     enums.PARTIALLY_FILLED: (
         enums.PARTIALLY_FILLED, enums.FILLED, enums.CANCELED, enums.EXPIRED, enums.PENDING_CANCEL, enums.PENDING_MODIFY, enums.UNKNOWN,
     ),
-    enums.PENDING_CANCEL: (enums.ACCEPTED, enums.PARTIALLY_FILLED, enums.FILLED, enums.CANCELED, enums.EXPIRED, enums.UNKNOWN),
+    enums.PENDING_CANCEL: (
+        enums.ACCEPTED, enums.PARTIALLY_FILLED, enums.FILLED, enums.CANCELED, enums.EXPIRED, enums.REJECTED, enums.UNKNOWN,
+    ),
     enums.PENDING_MODIFY: (
-        enums.ACCEPTED, enums.PARTIALLY_FILLED, enums.FILLED, enums.CANCELED, enums.EXPIRED, enums.PENDING_CANCEL, enums.UNKNOWN,
+        enums.ACCEPTED, enums.PARTIALLY_FILLED, enums.FILLED, enums.CANCELED, enums.EXPIRED, enums.REJECTED, enums.PENDING_CANCEL,
+        enums.UNKNOWN,
     ),
     enums.UNKNOWN: (
         enums.ACCEPTED, enums.PARTIALLY_FILLED, enums.FILLED, enums.CANCELED, enums.EXPIRED, enums.REJECTED, enums.PENDING_CANCEL,
@@ -29,8 +35,8 @@ TRANSITIONS = tuple(sum(1 << after for after in _FROM.get(before, ())) for befor
 
 @kernel
 def is_legal(before: int, after: int) -> bool:
-    """Whether an order may go from one status to another."""
-    return (TRANSITIONS[before] >> after) & 1 == 1
+    """Whether an order may go from one status to another; a number that is no status is not legal."""
+    return 0 < after <= enums.DENIED and (TRANSITIONS[before] >> after) & 1 == 1
 
 
 class Order(Record):

@@ -48,9 +48,11 @@ class Venue:
     def __post_init__(self) -> None:
         if self.fill not in _FILL:
             raise ConfigError(f"venue.fill is {self.fill!r}", f"one of {', '.join(_FILL)}")
-        for name in ("fee_per_unit", "fee_min", "slippage_bps", "slippage_increments", "latency_ns", "latency_spread_ns"):
+        for name in ("fee_per_unit", "fee_min", "slippage_increments", "latency_ns", "latency_spread_ns"):
             if not 0 <= getattr(self, name) < 1e15:
                 raise ConfigError(f"venue.{name} is {getattr(self, name)}", "a finite number, 0 or more")
+        if not 0 <= self.slippage_bps < 10_000:
+            raise ConfigError(f"venue.slippage_bps is {self.slippage_bps}", "basis points from 0 to less than 10000")
         if not -10_000 < self.fee_taker_bps < 10_000 or not -10_000 < (self.fee_maker_bps or 0.0) < 10_000:
             raise ConfigError(f"venue fees are {self.fee_taker_bps} and {self.fee_maker_bps} bps", "basis points between -10000 and 10000")
         if not 0.0 <= self.participation <= 1.0:

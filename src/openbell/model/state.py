@@ -10,6 +10,7 @@ from openbell.model.candles import BUILDER_RECORD, SUBSCRIPTION_RECORD, builder_
 from openbell.model.commands import command_at
 from openbell.model.instruments import INSTRUMENT_RECORD, instrument_at
 from openbell.model.jit import Record, address_of, layout, pointer
+from openbell.model.money import round_half_up
 from openbell.model.orders import FILL_RECORD, INTENT_RECORD, ORDER_RECORD, fill_at, intent_at, order_at
 
 #: Raised when the meaning of a byte changes.
@@ -119,8 +120,7 @@ class EngineState(Record):
     def value(self, instrument: int, quantity: int) -> int:
         """Money that `quantity` lots are worth at the latest price."""
         record = self.instrument(instrument)
-        worth = record.last_price * record.money_per_point * quantity
-        return int(worth + 0.5) if worth >= 0.0 else -int(0.5 - worth)
+        return round_half_up(record.last_price * record.money_per_point * quantity)
 
 
 ENGINE_FIELDS = [

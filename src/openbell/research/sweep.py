@@ -17,7 +17,7 @@ from openbell.backtest.data import Batches
 from openbell.engine.broker import BROKER
 from openbell.engine.engine import HANDLER_EVENTS
 from openbell.engine.plan import Assignment, Plan
-from openbell.engine.state import first_state
+from openbell.engine.state import commands_max, first_state
 from openbell.engine.step import step_many
 from openbell.errors import UsageError
 from openbell.model import enums
@@ -109,7 +109,7 @@ def sweep(
     kept = {index: handler(cls, enums.HANDLER_NAMES[index], seat.dtype, HANDLER_EVENTS[index], BROKER, cls.compiled, faults) for index in handlers(cls)}
     for index, callback in kept.items():
         table[index] = callback.address
-    reserve = plan.order_capacity * 2 + plan.intent_capacity * 3 + len(plan.listings) * 16 + 64
+    reserve = commands_max(plan, int(template[: ENGINE_STATE.itemsize].view(ENGINE_STATE)[0]["builder_count"]))
     capacity = max(_COMMANDS, 4 * reserve)
     workers = min(threads or os.cpu_count() or 1, len(params))
     borders = np.linspace(0, len(params), workers + 1).astype(int)

@@ -1,4 +1,4 @@
-"""The checks every order passes before it may leave, in one function, in order, each with its reason code.
+"""The checks every order passes before it may leave, in order, each with its reason code.
 
 All are hard blocks. A limit that is 0 denies; one that is meant to be absent says UNLIMITED. A price that is missing or not finite denies.
 Sources: SEC Rule 15c3-5, MiFID II RTS 6 Article 15, FIX RiskLimitType(1530).
@@ -7,19 +7,20 @@ Sources: SEC Rule 15c3-5, MiFID II RTS 6 Article 15, FIX RiskLimitType(1530).
 import math
 from typing import Any
 
+import numpy as np
+
 from openbell.model import enums
 from openbell.model.jit import kernel
 from openbell.model.money import is_price, snap
 
+#: Decimal prices are not exact in binary: a billionth more lets one that is exactly at its limit pass.
+_ROUNDING = 1.0 + 1e-9
+
 
 @kernel
-def check(account: Any, position: Any, instrument: Any, intent: Any, now: int, fee_rate: float) -> int:
-    """The reason to deny the intent, or NONE. May snap its prices, and give a market order its protective limit.
-
-    `fee_rate` is the taker fee as a fraction, for the cash that a purchase needs.
-    """
-    reduces = position.quantity * intent.side < 0 and intent.quantity <= abs(position.quantity) and intent.size_kind == enums.BY_QUANTITY
-    if account.trading_state != enums.ACTIVE and not (account.trading_state == enums.REDUCING and reduces):
+def check(account: Any, position: Any, instrument: Any, intent: Any, now: int) -> int:
+    """The reason to deny the intent, or NONE. May snap its prices, and give a market order its protective limit."""
+    if account.trading_state != enums.ACTIVE and not (account.trading_state == enums.REDUCING and reduces(position, intent)):
         return enums.TRADING_STATE
     if account.is_authorised != 1:
         return enums.UNAUTHORISED
@@ -30,32 +31,57 @@ def check(account: Any, position: Any, instrument: Any, intent: Any, now: int, f
     reference = instrument.reference_price
     if not is_price(reference):
         return enums.STALE_PRICE
-    price = reference
-    if intent.limit_price > 0.0:
-        price = intent.limit_price
-    elif intent.stop_price > 0.0:
-        price = intent.stop_price
-    value = estimated_value(account, instrument, intent, price)
-    quantity = value / (price * instrument.money_per_point)
-    if not quantity < min(account.order_quantity_max, instrument.quantity_max) + 0.5:
+    price = price_of(instrument, intent)
+    value = value_of(account, instrument, intent, price)
+    lots = lots_of(instrument, intent, price, value)
+    if not lots >= 1.0:
+        return enums.INSUFFICIENT_CASH if intent.size_kind == enums.BY_CASH else enums.NOT_WELL_FORMED
+    if not lots <= min(account.order_quantity_max, instrument.quantity_max):
         return enums.MAX_ORDER_QUANTITY
-    if not value <= account.order_value_max:
+    if not value <= min(account.order_value_max, enums.UNLIMITED - account.cash):
         return enums.MAX_ORDER_VALUE
-    if not abs(price / reference - 1.0) * 10_000.0 <= account.collar_bps:
+    anchor = intent.stop_price if intent.stop_price > 0.0 else reference
+    if not is_within(intent.limit_price if intent.limit_price > 0.0 else anchor, anchor, account.collar_bps):
         return enums.PRICE_COLLAR
     if not has_not_drifted(account, position, price, now):
         return enums.PRICE_COLLAR_OVER_TIME
     if intent.order_type == enums.MARKET and account.market_protection_bps < enums.UNLIMITED_BPS:
-        if not account.market_protection_bps > 0.0:
+        limit = snap(reference * (1.0 + intent.side * account.market_protection_bps / 10_000.0), instrument.price_increment)
+        if not (account.market_protection_bps > 0.0 and is_price(limit)):
             return enums.MARKET_PROTECTION
-        limit = reference * (1.0 + intent.side * account.market_protection_bps / 10_000.0)
         intent.order_type = enums.LIMIT
-        intent.limit_price = snap(limit, instrument.price_increment)
-    if not now - instrument.ts_price <= account.price_age_max_ns:
+        intent.limit_price = limit
+    if not (account.price_age_max_ns > 0 and now - instrument.ts_price <= account.price_age_max_ns):
         return enums.STALE_PRICE
     if not account.open_orders < account.open_orders_max:
         return enums.MAX_OPEN_ORDERS
-    return check_holdings(account, position, intent, value, quantity, fee_rate)
+    return enums.NONE
+
+
+@kernel
+def check_holdings(account: Any, position: Any, instrument: Any, intent: Any, cost: int) -> int:
+    """Position limit and free cash: nothing is sold that is not held (unless shorts are allowed), nothing bought beyond the cash.
+
+    `cost` is the money a purchase may need, fee included; the part of it that covers a short needs no free cash.
+    """
+    price = price_of(instrument, intent)
+    lots = lots_of(instrument, intent, price, value_of(account, instrument, intent, price))
+    if intent.side == enums.SELL:
+        short_max = account.position_max if account.short_allowed == 1 else 0
+        return enums.NONE if position.quantity - position.selling - lots >= -short_max else enums.POSITION_LIMIT
+    if not position.quantity + position.buying + lots <= account.position_max:
+        return enums.POSITION_LIMIT
+    covering = min(max(-position.quantity - position.buying, 0), lots)
+    if not cost * (1.0 - covering / lots) <= max(account.free_cash, 0):
+        return enums.INSUFFICIENT_CASH
+    return enums.NONE
+
+
+@kernel
+def reduces(position: Any, intent: Any) -> bool:
+    """Whether the order only makes the position smaller, whatever open orders do."""
+    open_lots = position.quantity - position.selling if intent.side == enums.SELL else -position.quantity - position.buying
+    return intent.size_kind == enums.BY_QUANTITY and intent.quantity <= open_lots
 
 
 @kernel
@@ -65,6 +91,8 @@ def is_well_formed(instrument: Any, intent: Any) -> bool:
         return False
     if not enums.MARKET <= intent.order_type <= enums.STOP_LIMIT or not enums.GTC <= intent.time_in_force <= enums.FOK:
         return False
+    if not enums.BY_QUANTITY <= intent.size_kind <= enums.BY_CASH:
+        return False
     if intent.size_kind == enums.BY_QUANTITY:
         if intent.quantity <= 0:
             return False
@@ -72,23 +100,45 @@ def is_well_formed(instrument: Any, intent: Any) -> bool:
         return False
     wants_limit = intent.order_type == enums.LIMIT or intent.order_type == enums.STOP_LIMIT
     wants_stop = intent.order_type == enums.STOP or intent.order_type == enums.STOP_LIMIT
-    if wants_limit != is_price(intent.limit_price) or wants_stop != is_price(intent.stop_price):
+    if wants_limit != (intent.limit_price != 0.0) or wants_stop != (intent.stop_price != 0.0):
         return False
     intent.limit_price = snap(intent.limit_price, instrument.price_increment)
     intent.stop_price = snap(intent.stop_price, instrument.price_increment)
-    return True
+    return wants_limit == is_price(intent.limit_price) and wants_stop == is_price(intent.stop_price)
 
 
 @kernel
-def estimated_value(account: Any, instrument: Any, intent: Any, price: float) -> float:
-    """Money the order is worth at `price`; NaN when it cannot be told."""
+def price_of(instrument: Any, intent: Any) -> float:
+    """The price an order is valued at: its limit, else the reference price or the stop, whichever is higher."""
+    if intent.limit_price > 0.0:
+        return float(intent.limit_price)
+    return float(max(instrument.reference_price, intent.stop_price))
+
+
+@kernel
+def value_of(account: Any, instrument: Any, intent: Any, price: float) -> float:
+    """Money the order is worth at `price`, in whole minor units; a float, because an absurd one fits no integer."""
     if intent.size_kind == enums.BY_QUANTITY:
-        return price * instrument.money_per_point * intent.quantity
+        return float(np.floor(price * instrument.money_per_point * intent.quantity + 0.5))
     if intent.size_kind == enums.BY_NOTIONAL:
-        return intent.size
+        return float(intent.size)
     if intent.size_kind == enums.BY_CASH:
-        return account.free_cash * intent.size
+        return float(account.free_cash * intent.size)
     return math.nan
+
+
+@kernel
+def lots_of(instrument: Any, intent: Any, price: float, value: float) -> float:
+    """Whole lots of the order, at `price` where it is sized by money."""
+    if intent.size_kind == enums.BY_QUANTITY:
+        return float(intent.quantity)
+    return float(np.floor(value / (price * instrument.money_per_point)))
+
+
+@kernel
+def is_within(price: float, anchor: float, bps: float) -> bool:
+    """Whether a price is at most so many basis points from another; 0 denies, and so does NaN."""
+    return bps > 0.0 and abs(price - anchor) * 10_000.0 <= bps * anchor * _ROUNDING
 
 
 @kernel
@@ -97,26 +147,4 @@ def has_not_drifted(account: Any, position: Any, price: float, now: int) -> bool
     if position.drift_price <= 0.0 or now - position.drift_start > account.drift_window_ns:
         position.drift_start = now
         position.drift_price = price
-        return account.drift_bps > 0.0
-    return abs(price / position.drift_price - 1.0) * 10_000.0 <= account.drift_bps
-
-
-@kernel
-def check_holdings(account: Any, position: Any, intent: Any, value: float, quantity: float, fee_rate: float) -> int:
-    """Position limit and free cash: nothing is sold that is not held (unless shorts are allowed), nothing bought beyond the cash."""
-    if intent.side == enums.SELL:
-        after = position.quantity - position.selling - quantity
-        if account.short_allowed != 1 and after < -0.5:
-            return enums.POSITION_LIMIT
-        if after < -account.position_max - 0.5:
-            return enums.POSITION_LIMIT
-        return enums.NONE
-    if not position.quantity + position.buying + quantity <= account.position_max + 0.5:
-        return enums.POSITION_LIMIT
-    covering = min(max(-position.quantity - position.buying, 0), quantity)
-    need = value * (1.0 - covering / max(quantity, 1e-9))
-    if intent.size_kind == enums.BY_QUANTITY:
-        need *= 1.0 + fee_rate
-    if not need <= account.free_cash or (account.free_cash <= 0 and covering < quantity):
-        return enums.INSUFFICIENT_CASH
-    return enums.NONE
+    return is_within(price, position.drift_price, account.drift_bps)

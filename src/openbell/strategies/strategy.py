@@ -20,6 +20,7 @@
 record, one record for each instrument. A strategy with `on_slice` sees all instruments together and has one record in all.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -93,7 +94,7 @@ def declare(cls: type[Strategy], values: dict[str, Any], instruments: int) -> An
     known = parameters(cls)
     for name in values:
         if name not in known:
-            raise StrategyError(f"{cls.__name__} has no parameter {name!r}{suggest(name, known)}; it has: {', '.join(known) or 'none'}")
+            raise StrategyError(f"{cls.__name__} has no parameter {name!r}", f"one of {', '.join(known) or 'none'}", suggest(name, known))
     if not handlers(cls):
         raise StrategyError(f"{cls.__name__} has no handler; expected at least one of {', '.join(HANDLER_NAMES)}")
     declaration = Declaration(instruments)
@@ -119,6 +120,8 @@ def _checked(cls: type[Strategy], name: str, parameter: Param, value: Any) -> An
         raise StrategyError(f"{cls.__name__}.{name} is {value!r}; expected a number") from None
     if not parameter.low <= number <= parameter.high:
         raise StrategyError(f"{cls.__name__}.{name} is {value}; expected from {parameter.low} to {parameter.high}")
+    if not math.isfinite(number):
+        raise StrategyError(f"{cls.__name__}.{name} is {value}; expected a finite number")
     if whole and number != int(number):
         raise StrategyError(f"{cls.__name__}.{name} is {value}; expected a whole number")
     return int(number) if whole else number
