@@ -163,6 +163,7 @@ def book_fill(engine: Any, slot: int, lots: int, price: float, notional: int, ch
     command.quantity = lots
     command.filled = order.filled
     command.price = price
+    command.ts_event = ts_event
     command.amount = charge
     command.realised = fill.realised
     command.size = order.filled_notional / order.filled
