@@ -98,6 +98,15 @@ def union(cls: type[Record], size: int, members: Sequence[tuple[str, Any, int]])
     return np.dtype((cls, plain))
 
 
+def join(parts: "Sequence[np.ndarray[Any, Any]]") -> "np.ndarray[Any, Any]":
+    """One contiguous copy of flat arrays of one kind of record, byte by byte: numpy copies a union field by field, 20 times slower."""
+    dtype = parts[0].dtype
+    plain = f"V{dtype.itemsize}"
+    if len(parts) == 1:
+        return np.ascontiguousarray(parts[0]).view(plain).copy().view(dtype)
+    return np.concatenate([np.ascontiguousarray(part).view(plain) for part in parts]).view(dtype)
+
+
 class Pointer:
     """Turns an address and an index into a record of one dtype. Compiled, it costs an addition."""
 
@@ -111,6 +120,7 @@ class Pointer:
 
 
 _pointers: dict[Any, Pointer] = {}
+_handlers: dict[Any, Any] = {}
 
 
 def pointer(dtype: np.dtype[Any]) -> Pointer:
@@ -205,7 +215,10 @@ def handler(cls: type[Record], name: str, state: np.dtype[Any], event: np.dtype[
     An exception in it makes the call return non-zero: interpreted, the exception is appended to `faults`; compiled, it is only counted.
     """
     if compiled and not INTERPRETED:
-        return _numba().compile_handler(cls, name, state, event, engine)
+        key = (cls, name, signature(state), signature(event), signature(engine))
+        if key not in _handlers:
+            _handlers[key] = _numba().compile_handler(cls, name, state, event, engine)
+        return _handlers[key]
     method, state_at, event_at, engine_at = getattr(cls, name), pointer(state), pointer(event), pointer(engine)
 
     def run(_result: Any, _exception: Any, state_address: int, event_address: int, engine_address: int) -> int:
