@@ -145,7 +145,7 @@ function restore(state: State, data: Snapshot): State {
   const { symbol, timeframe } = state.chart;
   const sameRun = data.run === state.run;
   const chosen = data.symbols.includes(symbol) ? symbol : (data.symbols[0] ?? "");
-  const period = data.timeframes.includes(timeframe) ? timeframe : preferred(data.timeframes);
+  const period = data.timeframes.includes(timeframe) ? timeframe : preferred(data, chosen);
   const sameChart = sameRun && chosen === symbol && period === timeframe;
   return {
     ...state,
@@ -165,8 +165,10 @@ function restore(state: State, data: Snapshot): State {
   };
 }
 
-function preferred(timeframes: string[]): string {
-  return timeframes.includes("1m") ? "1m" : (timeframes[0] ?? "");
+/** The timeframe that the symbol's strategies decide on, else a minute, else the shortest. */
+function preferred({ timeframes, strategies }: Snapshot, symbol: string): string {
+  const traded = strategies.findLast((one) => one.symbols.includes(symbol) && timeframes.includes(one.timeframe));
+  return traded?.timeframe ?? (timeframes.includes("1m") ? "1m" : (timeframes[0] ?? ""));
 }
 
 function emptyChart(before: Chart, symbol: string, timeframe: string): Chart {
