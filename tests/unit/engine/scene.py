@@ -75,19 +75,21 @@ class Scene:
 
     def order(self, side, type="market", quantity=10, limit=0.0, stop=0.0, tif="gtc", size_kind=enums.BY_QUANTITY, **fields):
         """Ask for an order; returns its id. It is decided now, and meets the next event."""
-        self.feed(
-            enums.REQUEST, ts=fields.pop("ts", self.now), action=enums.REQUEST_SUBMIT, side=SIDES.get(side, side), order_type=TYPES.get(type, type),
-            quantity=quantity, limit_price=limit, stop_price=stop, time_in_force=TIMES_IN_FORCE.get(tif, tif), size_kind=size_kind, **fields,
+        self.ask(
+            enums.REQUEST_SUBMIT, side=SIDES.get(side, side), order_type=TYPES.get(type, type), quantity=quantity, limit_price=limit,
+            stop_price=stop, time_in_force=TIMES_IN_FORCE.get(tif, tif), size_kind=size_kind, **fields,
         )  # fmt: skip
         return (int(self.engine.head["seq"]) << 10) + 1
 
+    def ask(self, action, **fields):
+        """A request of the user, now unless it says when."""
+        return self.feed(enums.REQUEST, ts=fields.pop("ts", self.now), action=action, **fields)
+
     def cancel(self, order_id):
-        return self.feed(enums.REQUEST, ts=self.now, action=enums.REQUEST_CANCEL, order_id=order_id)
+        return self.ask(enums.REQUEST_CANCEL, order_id=order_id)
 
     def modify(self, order_id, quantity=0, limit=0.0, stop=0.0):
-        return self.feed(
-            enums.REQUEST, ts=self.now, action=enums.REQUEST_MODIFY, order_id=order_id, quantity=quantity, limit_price=limit, stop_price=stop
-        )
+        return self.ask(enums.REQUEST_MODIFY, order_id=order_id, quantity=quantity, limit_price=limit, stop_price=stop)
 
     def reply(self, order_id, status=0, quantity=0, price=0.0, fee=0, reason=0):
         return self.feed(enums.REPLY, order_id=order_id, status=status, quantity=quantity, price=price, fee=fee, reason=reason)
@@ -121,7 +123,8 @@ class Scene:
 
     def last(self, order_id):
         """(status, reason) the outside was told last about an order."""
-        row = [row for row in self.commands if row["kind"] != enums.CANDLE and row["order_id"] == order_id and row["kind"] != enums.SIGNAL][-1]
+        told = self.commands[np.isin(self.commands["kind"], (enums.SUBMIT, enums.MODIFY, enums.CANCEL, enums.ORDER, enums.FILL))]
+        row = told[told["order_id"] == order_id][-1]
         return enums.STATUS_NAMES.get(int(row["status"]), ""), int(row["reason"])
 
     @property

@@ -36,9 +36,9 @@ def test_latency_is_waited_for():
     scene.trade(100.0)
     scene.order("buy")
     scene.trade(101.0, ts=scene.now + 499 * MILLISECOND)
-    assert [] == scene.fills
+    assert scene.fills == []
     scene.trade(102.0, ts=scene.now + 1 * MILLISECOND)
-    assert [(102, 10)] == scene.fills
+    assert scene.fills == [(102, 10)]
 
 
 def test_latency_and_bars():
@@ -47,7 +47,7 @@ def test_latency_and_bars():
     scene.play("B99,101,98,100")
     scene.order("buy")
     scene.play("B102,105,95,103 B104,105,95,103")
-    assert [(104, 10)] == scene.fills
+    assert scene.fills == [(104, 10)]
 
 
 def test_uniform_latency_is_spread_and_repeatable():
@@ -63,7 +63,7 @@ def test_uniform_latency_is_spread_and_repeatable():
     assert np.array_equal(first, second)
     assert SECOND <= first.min() < SECOND + 50
     assert SECOND + 950 < first.max() <= SECOND + 1_000
-    assert 150 < len(np.unique(first))
+    assert len(np.unique(first)) > 150
 
 
 def test_day_order_expires_at_midnight():
@@ -73,9 +73,9 @@ def test_day_order_expires_at_midnight():
     kept, gone = scene.order("buy", "limit", 1, 99, tif="day"), scene.order("buy", "limit", 1, 98, tif="day")
     scene.trade(99.0, ts=MIDNIGHT + DAY - 1)
     scene.trade(97.0, ts=MIDNIGHT + DAY)
-    assert ("filled", 0) == scene.last(kept)
-    assert ("expired", enums.END_OF_DAY) == scene.last(gone)
-    assert [(99, 1)] == scene.fills
+    assert scene.last(kept) == ("filled", 0)
+    assert scene.last(gone) == ("expired", enums.END_OF_DAY)
+    assert scene.fills == [(99, 1)]
 
 
 def test_day_ends_where_the_instrument_says():
@@ -84,9 +84,9 @@ def test_day_ends_where_the_instrument_says():
     scene.trade(100.0)
     order_id = scene.order("buy", "limit", 1, 99, tif="day")
     scene.trade(99.5, ts=MIDNIGHT + 21 * HOUR - 1)
-    assert ("accepted", 0) == scene.last(order_id)
+    assert scene.last(order_id) == ("accepted", 0)
     scene.trade(99.5, ts=MIDNIGHT + 21 * HOUR)
-    assert ("expired", enums.END_OF_DAY) == scene.last(order_id)
+    assert scene.last(order_id) == ("expired", enums.END_OF_DAY)
 
 
 def test_day_order_decided_at_the_close_meets_the_next_daily_bar():
@@ -96,8 +96,8 @@ def test_day_order_decided_at_the_close_meets_the_next_daily_bar():
     fills, expires = scene.order("buy", tif="day"), scene.order("buy", "limit", 1, 50, tif="day")
     scene.bar(102, 105, 95, 103, timeframe_ns=DAY)
     scene.bar(50, 50, 50, 50, timeframe_ns=DAY)
-    assert [(102, 10)] == scene.fills
-    assert (("filled", 0), ("expired", enums.END_OF_DAY)) == (scene.last(fills), scene.last(expires))
+    assert scene.fills == [(102, 10)]
+    assert (scene.last(fills), scene.last(expires)) == (("filled", 0), ("expired", enums.END_OF_DAY))
 
 
 def test_day_order_of_a_quiet_instrument_expires_with_a_timer():
@@ -106,10 +106,10 @@ def test_day_order_of_a_quiet_instrument_expires_with_a_timer():
     scene.trade(100.0)
     order_id = scene.order("buy", "limit", 1, 99, tif="day")
     scene.timer(MIDNIGHT + DAY - 1)
-    assert ("submitted", 0) == scene.last(order_id)
+    assert scene.last(order_id) == ("submitted", 0)
     scene.timer(MIDNIGHT + DAY)
-    assert ("expired", enums.END_OF_DAY) == scene.last(order_id)
-    assert (0, 0) == (scene.account["reserved"], scene.engine.head["open_orders"])
+    assert scene.last(order_id) == ("expired", enums.END_OF_DAY)
+    assert (scene.account["reserved"], scene.engine.head["open_orders"]) == (0, 0)
 
 
 def test_gtc_stays():
@@ -119,7 +119,7 @@ def test_gtc_stays():
     scene.order("buy", "limit", 1, 99)
     scene.trade(100.0)
     scene.trade(98.0, ts=MIDNIGHT + 365 * DAY)
-    assert [(99, 1)] == scene.fills
+    assert scene.fills == [(99, 1)]
 
 
 def test_cancel():
@@ -127,12 +127,12 @@ def test_cancel():
     scene = Scene()
     scene.trade(100.0)
     order_id = scene.order("buy", "limit", 10, 99)
-    assert 990 * USD == scene.account["reserved"]
+    assert scene.account["reserved"] == 990 * USD
     scene.cancel(order_id)
     scene.trade(98.0)
-    assert ([], ("canceled", enums.BY_USER), 0) == (scene.fills, scene.last(order_id), scene.account["reserved"])
+    assert (scene.fills, scene.last(order_id), scene.account["reserved"]) == ([], ("canceled", enums.BY_USER), 0)
     again = scene.cancel(order_id)
-    assert [(enums.REFUSED, enums.UNKNOWN_ORDER)] == [(row["kind"], row["reason"]) for row in again]
+    assert [(row["kind"], row["reason"]) for row in again] == [(enums.REFUSED, enums.UNKNOWN_ORDER)]
 
 
 def test_modify_price_and_quantity():
@@ -141,9 +141,9 @@ def test_modify_price_and_quantity():
     scene.trade(100.0)
     order_id = scene.order("buy", "limit", 10, 99)
     scene.modify(order_id, quantity=20, limit=98)
-    assert (20 * 98 * USD, 20) == (scene.account["reserved"], scene.position["buying"])
+    assert (scene.account["reserved"], scene.position["buying"]) == (20 * 98 * USD, 20)
     scene.play("T98.5 T97")
-    assert [(98, 20)] == scene.fills
+    assert scene.fills == [(98, 20)]
 
 
 def test_modify_after_a_part_is_the_whole():
@@ -154,8 +154,8 @@ def test_modify_after_a_part_is_the_whole():
     scene.play("T100x8")
     scene.modify(order_id, quantity=6)
     scene.play("T100x80")
-    assert [(100, 4), (100, 2)] == scene.fills
-    assert ("filled", 0) == scene.last(order_id)
+    assert scene.fills == [(100, 4), (100, 2)]
+    assert scene.last(order_id) == ("filled", 0)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_modify_a_stop():
     order_id = scene.order("buy", "stop", 10, stop=110)
     scene.modify(order_id, stop=105)
     scene.play("T106")
-    assert [(106, 10)] == scene.fills
+    assert scene.fills == [(106, 10)]
 
 
 def test_modify_a_triggered_stop_limit():
@@ -213,9 +213,9 @@ def test_modify_a_triggered_stop_limit():
     order_id = scene.order("buy", "stop_limit", 10, 106, 105)
     scene.play("T107")
     scene.modify(order_id, limit=106.5)
-    assert (enums.REFUSED, enums.NOT_WELL_FORMED) == tuple(scene.modify(order_id, stop=110)[0][["kind", "reason"]])
+    assert tuple(scene.modify(order_id, stop=110)[0][["kind", "reason"]]) == (enums.REFUSED, enums.NOT_WELL_FORMED)
     scene.play("T107 T106.2")
-    assert [(106.5, 10)] == scene.fills
+    assert scene.fills == [(106.5, 10)]
 
 
 def test_modify_a_triggered_stop():
@@ -226,7 +226,7 @@ def test_modify_a_triggered_stop():
     scene.play("T106x8")
     scene.modify(order_id, quantity=6)
     scene.play("T104x80")
-    assert [(106, 4), (104, 2)] == scene.fills
+    assert scene.fills == [(106, 4), (104, 2)]
 
 
 def test_modify_an_order_sized_by_money():
@@ -239,7 +239,7 @@ def test_modify_an_order_sized_by_money():
     scene.modify(money, limit=95)
     scene.play("T99 T80")
     assert {(90, 7), (95, 5)} == set(scene.fills)
-    assert (0, 0) == (scene.position["buying"], scene.account["reserved"])
+    assert (scene.position["buying"], scene.account["reserved"]) == (0, 0)
 
 
 def test_order_table_full():
@@ -247,10 +247,10 @@ def test_order_table_full():
     scene = Scene(plan={"order_capacity": 3}, limits=NO_LIMITS)
     scene.trade(100.0)
     orders = [scene.order("buy", "limit", 1, 90) for _ in range(4)]
-    assert ["submitted"] * 3 + ["denied"] == [scene.last(order_id)[0] for order_id in orders]
-    assert enums.ORDER_TABLE_FULL == scene.last(orders[3])[1]
+    assert [scene.last(order_id)[0] for order_id in orders] == ["submitted"] * 3 + ["denied"]
+    assert scene.last(orders[3])[1] == enums.ORDER_TABLE_FULL
     scene.cancel(orders[1])
-    assert "submitted" == scene.last(scene.order("buy", "limit", 1, 90))[0]
+    assert scene.last(scene.order("buy", "limit", 1, 90))[0] == "submitted"
 
 
 @pytest.mark.parametrize(("maximum", "statuses"), [(2, ["submitted", "submitted", "denied"]), (0, ["denied"] * 3)])
@@ -276,10 +276,10 @@ def test_kill_cancels_everything_and_start_arms_again():
     scene.trade(100.0)
     orders = [scene.order("buy", "limit", 1, 90) for _ in range(5)]
     scene.feed(enums.REQUEST, action=enums.REQUEST_KILL)
-    assert [("canceled", enums.KILLED)] * 5 == [scene.last(order_id) for order_id in orders]
-    assert ("denied", enums.TRADING_STATE) == scene.last(scene.order("buy"))
+    assert [scene.last(order_id) for order_id in orders] == [("canceled", enums.KILLED)] * 5
+    assert scene.last(scene.order("buy")) == ("denied", enums.TRADING_STATE)
     scene.feed(enums.REQUEST, action=enums.REQUEST_START)
-    assert ("submitted", 0) == scene.last(scene.order("buy"))
+    assert scene.last(scene.order("buy")) == ("submitted", 0)
 
 
 def test_pause_keeps_orders_and_denies_new_ones():
@@ -288,11 +288,11 @@ def test_pause_keeps_orders_and_denies_new_ones():
     scene.trade(100.0)
     kept, canceled = scene.order("buy", "limit", 1, 90), scene.order("buy", "limit", 1, 90)
     scene.feed(enums.REQUEST, action=enums.REQUEST_PAUSE)
-    assert ("denied", enums.TRADING_STATE) == scene.last(scene.order("buy"))
-    assert (enums.REFUSED, enums.TRADING_STATE) == tuple(scene.modify(kept, quantity=2)[0][["kind", "reason"]])
+    assert scene.last(scene.order("buy")) == ("denied", enums.TRADING_STATE)
+    assert tuple(scene.modify(kept, quantity=2)[0][["kind", "reason"]]) == (enums.REFUSED, enums.TRADING_STATE)
     scene.cancel(canceled)
     scene.play("T100 T80")
-    assert [(90, 1)] == scene.fills
+    assert scene.fills == [(90, 1)]
 
 
 def test_a_pause_does_not_lift_a_kill():
@@ -301,7 +301,7 @@ def test_a_pause_does_not_lift_a_kill():
     scene.trade(100.0)
     scene.feed(enums.REQUEST, action=enums.REQUEST_KILL)
     scene.feed(enums.REQUEST, action=enums.REQUEST_PAUSE)
-    assert enums.HALTED == scene.account["trading_state"]
+    assert scene.account["trading_state"] == enums.HALTED
 
 
 @pytest.mark.parametrize(

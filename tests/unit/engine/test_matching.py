@@ -69,7 +69,8 @@ TRADES = [
     Row("prevailing market sell: what stood", "T100", order("sell"), "T101", [(100, 10)], "filled", 0, PREVAILING),
     Row("prevailing limit takes what stood", "T100", order("buy", "limit", 100), "T101", [(100, 10)], "filled", 0, PREVAILING),
     Row("prevailing limit rests", "T100", order("buy", "limit", 99), "T98 T99.5 T98.5", [(99, 10)], "filled", 0, PREVAILING),
-    Row("prevailing stop: never better than its trigger", "T100", order("buy", "stop", stop=105), "T106", [(106, 10)], "filled", 0, PREVAILING),
+    Row("prevailing stop: never better than its trigger", "T100", order("buy", "stop", stop=105), "T106", [(106, 10)], "filled", 0,
+        PREVAILING),
     Row("prevailing stop sell", "T100", order("sell", "stop", stop=95), "T94", [(94, 10)], "filled", 0, PREVAILING),
 ]  # fmt: skip
 
@@ -86,10 +87,10 @@ QUOTES = [
     Row("stop buy triggers on the offer", "Q99/101", order("buy", "stop", stop=105), "Q103/104.99 Q104/105", [(105, 10)], "filled"),
     Row("stop sell triggers on the bid", "Q99/101", order("sell", "stop", stop=95), "Q95.01/96 Q94/96", [(94, 10)], "filled"),
     Row("stop buy triggered by a trade pays the offer", "Q99/101", order("buy", "stop", stop=105), "T105", [(101, 10)], "filled"),
-    Row("the offer's size bounds a buyer", "Q99/101", order("buy"), "Q99/101x6 Q99/101x6", [(101, 3), (101, 3)], "partially_filled", 0, HALF),
+    Row("the offer's size bounds a buyer", "Q99/101", order("buy"), "Q99/101x6 Q99/101x6", [(101, 3)] * 2, "partially_filled", 0, HALF),
     Row("prevailing buy: the offer that stood", "Q99/101", order("buy"), "Q104/106", [(101, 10)], "filled", 0, PREVAILING),
     Row("prevailing sell: the bid that stood", "Q99/101", order("sell"), "Q104/106", [(99, 10)], "filled", 0, PREVAILING),
-]
+]  # fmt: skip
 
 BARS = [
     Row("market buy: the open", "B99,101,98,100", order("buy"), "B102,105,95,103", [(102, 10)], "filled"),
@@ -101,7 +102,8 @@ BARS = [
     Row("resting limit buy gaps: the better open", "B99,101,98,100", order("buy", "limit", 97), "B102,105,98,103 B96,99,95,98", [(96, 10)],
         "filled"),
     Row("limit sell within the bar", "B99,101,98,100", order("sell", "limit", 104), "B102,105,95,103", [(104, 10)], "filled"),
-    Row("resting limit sell gaps", "B99,101,98,100", order("sell", "limit", 104), "B102,103,95,103 B106,107,105,106", [(106, 10)], "filled"),
+    Row("resting limit sell gaps", "B99,101,98,100", order("sell", "limit", 104), "B102,103,95,103 B106,107,105,106", [(106, 10)],
+        "filled"),
     Row("stop buy within the bar", "B99,101,98,100", order("buy", "stop", stop=104), "B102,105,95,103", [(104, 10)], "filled"),
     Row("stop buy gaps: the open", "B99,101,98,100", order("buy", "stop", stop=104), "B106,108,105,107", [(106, 10)], "filled"),
     Row("stop sell within the bar", "B99,101,98,100", order("sell", "stop", stop=96), "B102,105,95,103", [(96, 10)], "filled"),
@@ -116,7 +118,8 @@ BARS = [
     Row("ioc limit at the open", "B99,101,98,100", order("buy", "limit", 103, tif="ioc"), "B102,105,95,103", [(102, 10)], "filled"),
     Row("volume bounds", "B99,101,98,100", order("buy"), "B102,105,95,103x8 B101,105,95,103x80", [(102, 4), (101, 6)], "filled", 0, HALF),
     Row("prevailing: the last close", "B99,101,98,100", order("buy"), "B102,105,95,103", [(100, 10)], "filled", 0, PREVAILING),
-    Row("prevailing limit within the bar", "B99,101,98,100", order("buy", "limit", 97), "B102,105,95,103", [(97, 10)], "filled", 0, PREVAILING),
+    Row("prevailing limit within the bar", "B99,101,98,100", order("buy", "limit", 97), "B102,105,95,103", [(97, 10)], "filled", 0,
+        PREVAILING),
     Row("prevailing limit gaps: the better open", "B99,101,98,100", order("buy", "limit", 97), "B96,105,95,103", [(96, 10)], "filled", 0,
         PREVAILING),
     Row("prevailing stop gaps: the open", "B99,101,98,100", order("buy", "stop", stop=104), "B106,108,105,107", [(106, 10)], "filled", 0,
@@ -143,7 +146,7 @@ def test_never_on_the_event_that_decided(row):
     scene.play(row.before)
     scene.position["quantity"] = 10
     scene.order(row.order[0], row.order[1], *row.order[2:])
-    assert [] == scene.fills
+    assert scene.fills == []
     decided = int(scene.engine.head["seq"])
     scene.play(row.after)
     assert min(scene.kind(enums.FILL)["seq"]) > decided

@@ -19,7 +19,7 @@ def test_all_in_buys_what_cash_and_fee_allow():
     scene.play("T100")
     scene.order("buy", quantity=1, size_kind=enums.BY_CASH)
     scene.play("T100")
-    assert ([(100, 999)], [99.9], 0.1) == (scene.fills, scene.fees, scene.cash)
+    assert (scene.fills, scene.fees, scene.cash) == ([(100, 999)], [99.9], 0.1)
 
 
 def test_all_in_to_the_last_lot():
@@ -28,7 +28,7 @@ def test_all_in_to_the_last_lot():
     scene.play("T100")
     scene.order("buy", quantity=1, size_kind=enums.BY_CASH)
     scene.play("T100")
-    assert ([(100, 99_900_099)], [99.900099], 0.000901) == (scene.fills, scene.fees, scene.cash)
+    assert (scene.fills, scene.fees, scene.cash) == ([(100, 99_900_099)], [99.900099], 0.000901)
 
 
 def test_all_in_is_resolved_at_the_fill():
@@ -37,7 +37,7 @@ def test_all_in_is_resolved_at_the_fill():
     scene.play("T100")
     scene.order("buy", quantity=1, size_kind=enums.BY_CASH)
     scene.play("T125")
-    assert ([(125, 799)], [99.875], 25.125) == (scene.fills, scene.fees, scene.cash)
+    assert (scene.fills, scene.fees, scene.cash) == ([(125, 799)], [99.875], 25.125)
 
 
 def test_all_in_with_a_fee_a_unit():
@@ -46,7 +46,7 @@ def test_all_in_with_a_fee_a_unit():
     scene.play("T100")
     scene.order("buy", quantity=1, size_kind=enums.BY_CASH)
     scene.play("T100")
-    assert ([(100, 999)], [4.995], 95.005) == (scene.fills, scene.fees, scene.cash)
+    assert (scene.fills, scene.fees, scene.cash) == ([(100, 999)], [4.995], 95.005)
 
 
 def test_all_in_with_a_least_fee():
@@ -55,7 +55,7 @@ def test_all_in_with_a_least_fee():
     scene.play("T100")
     scene.order("buy", quantity=1, size_kind=enums.BY_CASH)
     scene.play("T100")
-    assert ([(100, 998)], [150], 50) == (scene.fills, scene.fees, scene.cash)
+    assert (scene.fills, scene.fees, scene.cash) == ([(100, 998)], [150], 50)
 
 
 def test_by_notional():
@@ -64,7 +64,7 @@ def test_by_notional():
     scene.play("T100")
     scene.order("buy", quantity=5_000 * USD, size_kind=enums.BY_NOTIONAL)
     scene.play("T101")
-    assert [(101, 49)] == scene.fills
+    assert scene.fills == [(101, 49)]
 
 
 def test_selling_by_notional_sells_at_most_what_is_held():
@@ -75,8 +75,8 @@ def test_selling_by_notional_sells_at_most_what_is_held():
     scene.play("T100")
     scene.order("sell", quantity=900 * USD, size_kind=enums.BY_NOTIONAL)
     scene.play("T50")
-    assert [(100, 10), (50, 10)] == scene.fills
-    assert (0, 0, 0) == (scene.position["quantity"], scene.position["buying"], scene.position["selling"])
+    assert scene.fills == [(100, 10), (50, 10)]
+    assert (scene.position["quantity"], scene.position["buying"], scene.position["selling"]) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(("kind", "reason"), [(enums.BY_NOTIONAL, enums.NOT_WELL_FORMED), (enums.BY_CASH, enums.INSUFFICIENT_CASH)])
@@ -94,8 +94,8 @@ def test_money_that_buys_no_lot_at_the_fill():
     scene.play("T100")
     order_id = scene.order("buy", quantity=1, size_kind=enums.BY_CASH)
     scene.play("T101 T90")
-    assert ("rejected", enums.INSUFFICIENT_CASH) == scene.last(order_id)
-    assert (0, 0, 0) == (scene.position["buying"], scene.account["reserved"], scene.engine.head["open_orders"])
+    assert scene.last(order_id) == ("rejected", enums.INSUFFICIENT_CASH)
+    assert (scene.position["buying"], scene.account["reserved"], scene.engine.head["open_orders"]) == (0, 0, 0)
 
 
 def test_sized_by_money_within_the_position_limit():
@@ -105,7 +105,7 @@ def test_sized_by_money_within_the_position_limit():
     for _ in range(2):
         scene.order("buy", quantity=9_000 * USD, size_kind=enums.BY_NOTIONAL)
     scene.play("T100")
-    assert [(100, 90), (100, 10)] == scene.fills
+    assert scene.fills == [(100, 90), (100, 10)]
 
 
 @pytest.mark.parametrize(
@@ -161,9 +161,9 @@ def test_unaffordable_at_the_fill():
     scene.play("T100")
     order_id = scene.order("buy", quantity=10)
     scene.play("T125 T125")
-    assert [(125, 8)] == scene.fills
-    assert ("canceled", enums.INSUFFICIENT_CASH) == scene.last(order_id)
-    assert 0 == scene.account["reserved"]
+    assert scene.fills == [(125, 8)]
+    assert scene.last(order_id) == ("canceled", enums.INSUFFICIENT_CASH)
+    assert scene.account["reserved"] == 0
 
 
 def test_unaffordable_fok_is_not_filled_in_part():
@@ -172,8 +172,8 @@ def test_unaffordable_fok_is_not_filled_in_part():
     scene.play("T100")
     order_id = scene.order("buy", quantity=10, tif="fok")
     scene.play("T125")
-    assert [] == scene.fills
-    assert ("canceled", enums.NOT_FILLED_AT_ONCE) == scene.last(order_id)
+    assert scene.fills == []
+    assert scene.last(order_id) == ("canceled", enums.NOT_FILLED_AT_ONCE)
 
 
 def test_purchases_reserve_their_cost():
@@ -181,9 +181,9 @@ def test_purchases_reserve_their_cost():
     scene = Scene(cash=1_000.0)
     scene.play("T100")
     first = scene.order("buy", "limit", 6, 100)
-    assert ("denied", enums.INSUFFICIENT_CASH) == scene.last(scene.order("buy", "limit", 6, 100))
+    assert scene.last(scene.order("buy", "limit", 6, 100)) == ("denied", enums.INSUFFICIENT_CASH)
     scene.cancel(first)
-    assert ("submitted", enums.NONE) == scene.last(scene.order("buy", "limit", 6, 100))
+    assert scene.last(scene.order("buy", "limit", 6, 100)) == ("submitted", enums.NONE)
 
 
 @pytest.mark.parametrize("venue", [{"fee_taker_bps": 10}, {"fee_per_unit": 0.1}, {"fee_min": 1.0}])
@@ -200,7 +200,7 @@ def test_short_is_denied_unless_allowed():
     """Nothing is sold that is not held."""
     scene = Scene()
     scene.play("T100")
-    assert ("denied", enums.POSITION_LIMIT) == scene.last(scene.order("sell", quantity=1))
+    assert scene.last(scene.order("sell", quantity=1)) == ("denied", enums.POSITION_LIMIT)
 
 
 def test_short_and_cover():
@@ -211,8 +211,8 @@ def test_short_and_cover():
     scene.play("T100 T90")
     scene.order("buy")
     scene.play("T90")
-    assert [(100, 10), (90, 10)] == scene.fills
-    assert (100_100, 100 * USD, 0) == (scene.cash, scene.account["realised"], scene.position["quantity"])
+    assert scene.fills == [(100, 10), (90, 10)]
+    assert (scene.cash, scene.account["realised"], scene.position["quantity"]) == (100_100, 100 * USD, 0)
 
 
 def test_covering_needs_no_free_cash():
@@ -223,8 +223,8 @@ def test_covering_needs_no_free_cash():
     scene.play("T100 T150")
     order_id = scene.order("buy")
     scene.play("T150")
-    assert ("filled", 0) == scene.last(order_id)
-    assert -490 == scene.cash
+    assert scene.last(order_id) == ("filled", 0)
+    assert scene.cash == -490
 
 
 def test_all_in_covers_a_short_and_goes_long():
@@ -235,8 +235,8 @@ def test_all_in_covers_a_short_and_goes_long():
     scene.play("T100")
     scene.order("buy", quantity=1, size_kind=enums.BY_CASH)
     scene.play("T100")
-    assert [(100, 10), (100, 1_010)] == scene.fills
-    assert (0, 1_000) == (scene.cash, scene.position["quantity"])
+    assert scene.fills == [(100, 10), (100, 1_010)]
+    assert (scene.cash, scene.position["quantity"]) == (0, 1_000)
 
 
 def test_flip_through_zero():
@@ -248,7 +248,7 @@ def test_flip_through_zero():
     scene.order("sell", quantity=25)
     scene.play("T110")
     position = scene.position
-    assert (-15, -15 * 110 * USD, 100 * USD) == (position["quantity"], position["cost"], position["realised"])
+    assert (position["quantity"], position["cost"], position["realised"]) == (-15, -15 * 110 * USD, 100 * USD)
 
 
 @pytest.mark.parametrize(("position_max", "status"), [(15, "submitted"), (14, "denied")])
@@ -281,7 +281,7 @@ def test_absurd_quantities_are_denied(side, quantity, price):
         assert quantity * 10_000 + 100_000 * USD == scene.account["cash"]
     else:
         assert reason in (enums.MAX_ORDER_QUANTITY, enums.MAX_ORDER_VALUE, enums.INSUFFICIENT_CASH)
-        assert (0, 0) == (scene.account["reserved"], scene.position["buying"])
+        assert (scene.account["reserved"], scene.position["buying"]) == (0, 0)
 
 
 def test_prices_on_a_fine_increment_do_not_wrap():
@@ -289,7 +289,7 @@ def test_prices_on_a_fine_increment_do_not_wrap():
     scene = Scene(listing=Listing("X", 1e-15, 1.0, "USD"), cash=10_000_000.0)
     scene.trade(123_456.0)
     scene.order("buy", "limit", 1, 123_456.5)
-    assert [123_456.5] == [row["price"] for row in scene.kind(enums.SUBMIT)]
+    assert [row["price"] for row in scene.kind(enums.SUBMIT)] == [123_456.5]
 
 
 def test_venue_settings_out_of_range():

@@ -25,9 +25,9 @@ def test_nothing_trades_by_itself(scene):
     scene.play("T90 T110")
     scene.timer(MIDNIGHT + DAY)
     scene.trade(100.0)
-    assert ([], ("submitted", 0)) == (scene.fills, scene.last(order_id))
+    assert (scene.fills, scene.last(order_id)) == ([], ("submitted", 0))
     scene.reply(order_id, enums.EXPIRED)
-    assert "expired" == scene.last(order_id)[0]
+    assert scene.last(order_id)[0] == "expired"
 
 
 def test_submit_carries_the_order(scene):
@@ -43,46 +43,47 @@ def test_accepted_filled_in_parts(scene):
     """Ack, 4 at 100, 6 at 101 with the venue's own fees: 400 + 606 + 3 paid."""
     order_id = scene.order("buy")
     scene.reply(order_id, enums.ACCEPTED)
-    assert ("accepted", 0) == scene.last(order_id)
+    assert scene.last(order_id) == ("accepted", 0)
     scene.reply(order_id, enums.PARTIALLY_FILLED, 4, 100.0, 1 * USD)
-    assert ("partially_filled", 0) == scene.last(order_id)
+    assert scene.last(order_id) == ("partially_filled", 0)
     scene.reply(order_id, enums.FILLED, 6, 101.0, 2 * USD)
-    assert ("filled", 0) == scene.last(order_id)
-    assert [(100, 4), (101, 6)] == scene.fills
-    assert (100_000 - 400 - 606 - 3, 10, 0, 0) == (scene.cash, scene.position["quantity"], scene.account["reserved"], scene.position["buying"])
+    assert scene.last(order_id) == ("filled", 0)
+    assert scene.fills == [(100, 4), (101, 6)]
+    assert scene.cash == 100_000 - 400 - 606 - 3
+    assert (scene.position["quantity"], scene.account["reserved"], scene.position["buying"]) == (10, 0, 0)
 
 
 def test_a_fill_before_its_ack(scene):
     """A fill may overtake the ack; an ack that comes after the order is complete finds no order."""
     order_id = scene.order("buy")
     scene.reply(order_id, enums.FILLED, 10, 100.0)
-    assert [enums.UNKNOWN_ORDER] == refusals(scene.reply(order_id, enums.ACCEPTED))
-    assert 10 == scene.position["quantity"]
+    assert refusals(scene.reply(order_id, enums.ACCEPTED)) == [enums.UNKNOWN_ORDER]
+    assert scene.position["quantity"] == 10
 
 
 def test_overfill_is_booked_and_told(scene):
     """The venue sold us 13 where 10 were asked for: the books follow, and an ORDER command says OVERFILL."""
     order_id = scene.order("buy")
     commands = scene.reply(order_id, enums.FILLED, 13, 100.0)
-    assert [(enums.ORDER, enums.OVERFILL, 13), (enums.FILL, 0, 13)] == [(row["kind"], row["reason"], row["quantity"]) for row in commands]
-    assert (13, 0, 0) == (scene.position["quantity"], scene.position["buying"], scene.engine.head["open_orders"])
-    assert 100_000 - 1_300 == scene.cash
+    assert [(row["kind"], row["reason"], row["quantity"]) for row in commands] == [(enums.ORDER, enums.OVERFILL, 13), (enums.FILL, 0, 13)]
+    assert (scene.position["quantity"], scene.position["buying"], scene.engine.head["open_orders"]) == (13, 0, 0)
+    assert scene.cash == 100_000 - 1_300
 
 
 def test_fill_of_an_order_sized_by_money(scene):
     """All-in at the venue: its word says how many; pending lots return to none, and there is no alarm."""
     order_id = scene.order("buy", quantity=1, size_kind=enums.BY_CASH)
     commands = scene.reply(order_id, enums.FILLED, 900, 100.0)
-    assert [enums.FILL] == [row["kind"] for row in commands]
-    assert (900, 0, 0) == (scene.position["quantity"], scene.position["buying"], scene.account["reserved"])
+    assert [row["kind"] for row in commands] == [enums.FILL]
+    assert (scene.position["quantity"], scene.position["buying"], scene.account["reserved"]) == (900, 0, 0)
 
 
 def test_rejected(scene):
     """The venue's reason is passed on, and what was held back is free."""
     order_id = scene.order("buy")
     scene.reply(order_id, enums.REJECTED, reason=enums.BY_VENUE)
-    assert ("rejected", enums.BY_VENUE) == scene.last(order_id)
-    assert 0 == scene.account["reserved"]
+    assert scene.last(order_id) == ("rejected", enums.BY_VENUE)
+    assert scene.account["reserved"] == 0
 
 
 def test_cancel_is_asked_for_and_confirmed(scene):
@@ -91,11 +92,11 @@ def test_cancel_is_asked_for_and_confirmed(scene):
     scene.reply(order_id, enums.ACCEPTED)
     scene.cancel(order_id)
     scene.cancel(order_id)
-    assert 1 == len(scene.kind(enums.CANCEL))
-    assert ("pending_cancel", enums.BY_USER) == scene.last(order_id)
-    assert 1 == scene.engine.head["open_orders"]
+    assert len(scene.kind(enums.CANCEL)) == 1
+    assert scene.last(order_id) == ("pending_cancel", enums.BY_USER)
+    assert scene.engine.head["open_orders"] == 1
     scene.reply(order_id, enums.CANCELED, reason=enums.BY_USER)
-    assert ("canceled", enums.BY_USER) == scene.last(order_id)
+    assert scene.last(order_id) == ("canceled", enums.BY_USER)
 
 
 def test_cancel_race_lost(scene):
@@ -104,11 +105,11 @@ def test_cancel_race_lost(scene):
     scene.reply(order_id, enums.ACCEPTED)
     scene.cancel(order_id)
     scene.reply(order_id, enums.PARTIALLY_FILLED, 4, 100.0)
-    assert [enums.PENDING_CANCEL] == list(scene.open_slots()["status"])
+    assert list(scene.open_slots()["status"]) == [enums.PENDING_CANCEL]
     scene.cancel(order_id)
-    assert 1 == len(scene.kind(enums.CANCEL))
+    assert len(scene.kind(enums.CANCEL)) == 1
     scene.reply(order_id, enums.CANCELED)
-    assert (4, 0, 0) == (scene.position["quantity"], scene.position["buying"], scene.account["reserved"])
+    assert (scene.position["quantity"], scene.position["buying"], scene.account["reserved"]) == (4, 0, 0)
 
 
 def test_cancel_before_the_ack_of_an_order_that_is_rejected(scene):
@@ -116,7 +117,7 @@ def test_cancel_before_the_ack_of_an_order_that_is_rejected(scene):
     order_id = scene.order("buy")
     scene.cancel(order_id)
     scene.reply(order_id, enums.REJECTED)
-    assert ("rejected", 0, 0) == (*scene.last(order_id), scene.engine.head["open_orders"])
+    assert (*scene.last(order_id), scene.engine.head["open_orders"]) == ("rejected", 0, 0)
 
 
 def test_cancel_refused_by_the_venue(scene):
@@ -125,7 +126,7 @@ def test_cancel_refused_by_the_venue(scene):
     scene.reply(order_id, enums.PARTIALLY_FILLED, 4, 100.0)
     scene.cancel(order_id)
     scene.reply(order_id, enums.ACCEPTED)
-    assert ("partially_filled", enums.BY_USER) == scene.last(order_id)
+    assert scene.last(order_id) == ("partially_filled", enums.BY_USER)
 
 
 def test_modify_is_asked_for_and_confirmed(scene):
@@ -134,10 +135,10 @@ def test_modify_is_asked_for_and_confirmed(scene):
     scene.reply(order_id, enums.ACCEPTED)
     scene.modify(order_id, quantity=8, limit=98.0)
     row = scene.kind(enums.MODIFY)[-1]
-    assert (8, 98.0, enums.PENDING_MODIFY) == (row["quantity"], row["price"], row["status"])
-    assert [enums.ILLEGAL_TRANSITION] == refusals(scene.modify(order_id, limit=97.0))
+    assert (row["quantity"], row["price"], row["status"]) == (8, 98.0, enums.PENDING_MODIFY)
+    assert refusals(scene.modify(order_id, limit=97.0)) == [enums.ILLEGAL_TRANSITION]
     scene.reply(order_id, enums.ACCEPTED)
-    assert ("accepted", 0) == scene.last(order_id)
+    assert scene.last(order_id) == ("accepted", 0)
 
 
 def test_unknown_stays_reserved(scene):
@@ -147,7 +148,7 @@ def test_unknown_stays_reserved(scene):
     scene.reply(order_id, enums.UNKNOWN)
     assert (held, 10, 1) == (scene.account["reserved"], scene.position["buying"], scene.engine.head["open_orders"])
     scene.reply(order_id, enums.FILLED, 10, 100.0)
-    assert (0, 0, 10) == (scene.account["reserved"], scene.position["buying"], scene.position["quantity"])
+    assert (scene.account["reserved"], scene.position["buying"], scene.position["quantity"]) == (0, 0, 10)
 
 
 def test_unknown_id(scene):
@@ -155,8 +156,8 @@ def test_unknown_id(scene):
     scene.order("buy")
     for reply in ({"status": enums.ACCEPTED}, {"status": enums.FILLED, "quantity": 1, "price": 1.0}, {"quantity": 5, "price": 1.0}):
         for order_id in (0, -1, 77, (1 << 62)):
-            assert [enums.UNKNOWN_ORDER] == refusals(scene.reply(order_id, **reply))
-    assert 0 == scene.position["quantity"]
+            assert refusals(scene.reply(order_id, **reply)) == [enums.UNKNOWN_ORDER]
+    assert scene.position["quantity"] == 0
 
 
 @pytest.mark.parametrize(

@@ -47,23 +47,23 @@ def test_1_reducing_counts_open_orders():
         scene = market(short_allowed=short_allowed)
         scene.position["quantity"] = 10
         scene.account["trading_state"] = enums.REDUCING
-        assert PASS == outcome(scene, "sell", quantity=6)
-        assert ("denied", enums.TRADING_STATE) == outcome(scene, "sell", quantity=5)
-        assert PASS == outcome(scene, "sell", quantity=4)
+        assert outcome(scene, "sell", quantity=6) == PASS
+        assert outcome(scene, "sell", quantity=5) == ("denied", enums.TRADING_STATE)
+        assert outcome(scene, "sell", quantity=4) == PASS
 
 
 def test_2_authorised():
     """An account that is not authorised is denied."""
     scene = market()
     scene.account["is_authorised"] = 0
-    assert ("denied", enums.UNAUTHORISED) == outcome(scene, "buy")
+    assert outcome(scene, "buy") == ("denied", enums.UNAUTHORISED)
 
 
 def test_3_permitted_instrument():
     """An instrument that the configuration does not name is denied."""
     scene = market()
     scene.position["is_permitted"] = 0
-    assert ("denied", enums.INSTRUMENT_NOT_PERMITTED) == outcome(scene, "buy")
+    assert outcome(scene, "buy") == ("denied", enums.INSTRUMENT_NOT_PERMITTED)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_4_well_formed(order):
     """Side, type, time in force, size and prices make an order, or it is denied; a limit that rounds to 0 is no market order."""
     scene = market()
     scene.position["quantity"] = 10
-    assert ("denied", enums.NOT_WELL_FORMED) == outcome(scene, order.pop("side", "buy"), **order)
+    assert outcome(scene, order.pop("side", "buy"), **order) == ("denied", enums.NOT_WELL_FORMED)
 
 
 def test_4_prices_snap_to_the_increment():
@@ -95,21 +95,22 @@ def test_4_prices_snap_to_the_increment():
     scene = market()
     scene.order("buy", "stop_limit", 1, 100.126, 100.124)
     row = scene.kind(enums.SUBMIT)[-1]
-    assert (100.13, 100.12) == (row["price"], row["stop_price"])
+    assert (row["price"], row["stop_price"]) == (100.13, 100.12)
 
 
 @pytest.mark.parametrize(("quantity_max", "quantity", "passes"), [(10, 10, True), (10, 11, False), (0, 1, False), (None, 500, True)])
 def test_5_order_quantity(quantity_max, quantity, passes):
     """At most so many lots in one order."""
-    assert (PASS if passes else ("denied", enums.MAX_ORDER_QUANTITY)) == outcome(market(order_quantity_max=quantity_max), "buy", quantity=quantity)
+    expected = PASS if passes else ("denied", enums.MAX_ORDER_QUANTITY)
+    assert outcome(market(order_quantity_max=quantity_max), "buy", quantity=quantity) == expected
 
 
 def test_5_the_venues_maximum():
     """The listing's own maximum holds with no other."""
     scene = Scene(limits=NO_LIMITS, listing=Listing("X", 0.01, 1.0, "USD", quantity_max=10))
     scene.trade(100.0)
-    assert PASS == outcome(scene, "buy", quantity=10)
-    assert ("denied", enums.MAX_ORDER_QUANTITY) == outcome(scene, "buy", quantity=11)
+    assert outcome(scene, "buy", quantity=10) == PASS
+    assert outcome(scene, "buy", quantity=11) == ("denied", enums.MAX_ORDER_QUANTITY)
 
 
 def test_5_sized_by_money_is_cut_at_the_fill():
@@ -117,7 +118,7 @@ def test_5_sized_by_money_is_cut_at_the_fill():
     scene = market(order_quantity_max=10)
     scene.order("buy", quantity=900 * USD, size_kind=enums.BY_NOTIONAL)
     scene.trade(50.0)
-    assert [(50, 10)] == scene.fills
+    assert scene.fills == [(50, 10)]
 
 
 @pytest.mark.parametrize(("share", "quantity", "passes"), [(0.05, 50, True), (0.05, 51, False), (0.0, 1, False), (None, 500, True)])
@@ -133,7 +134,7 @@ def test_6_order_value_of_money(size_kind):
     quantity = 5_000 * USD if size_kind == enums.BY_NOTIONAL else 1
     expected = PASS if size_kind == enums.BY_NOTIONAL else ("denied", enums.MAX_ORDER_VALUE)
     assert expected == outcome(scene, "buy", quantity=quantity, size_kind=size_kind)
-    assert ("denied", enums.MAX_ORDER_VALUE) == outcome(scene, "buy", quantity=5_000 * USD + 1, size_kind=enums.BY_NOTIONAL)
+    assert outcome(scene, "buy", quantity=5_000 * USD + 1, size_kind=enums.BY_NOTIONAL) == ("denied", enums.MAX_ORDER_VALUE)
 
 
 @pytest.mark.parametrize(
@@ -153,25 +154,25 @@ def test_7_price_collar(bps, side, limit, passes):
 
 def test_7_collar_of_a_market_order():
     """A market order has no limit to be wrong; with a collar of 0 it is denied all the same."""
-    assert PASS == outcome(market(collar_bps=1.0), "buy")
-    assert ("denied", enums.PRICE_COLLAR) == outcome(market(collar_bps=0.0), "buy")
+    assert outcome(market(collar_bps=1.0), "buy") == PASS
+    assert outcome(market(collar_bps=0.0), "buy") == ("denied", enums.PRICE_COLLAR)
 
 
 def test_7_collar_of_a_stop():
     """A stop may be far away, as protective ones are; the limit of a stop-limit is judged from its stop."""
     scene = market(collar_bps=500.0)
     scene.position["quantity"] = 10
-    assert PASS == outcome(scene, "sell", "stop", 1, stop=80.0)
-    assert PASS == outcome(scene, "sell", "stop_limit", 1, 76.0, 80.0)
-    assert ("denied", enums.PRICE_COLLAR) == outcome(scene, "sell", "stop_limit", 1, 75.99, 80.0)
+    assert outcome(scene, "sell", "stop", 1, stop=80.0) == PASS
+    assert outcome(scene, "sell", "stop_limit", 1, 76.0, 80.0) == PASS
+    assert outcome(scene, "sell", "stop_limit", 1, 75.99, 80.0) == ("denied", enums.PRICE_COLLAR)
 
 
 def test_7_collar_between_bid_and_offer():
     """The reference is the middle where there are quotes."""
     scene = Scene(limits=Limits(**{**OPEN, "collar_bps": 100.0}))
     scene.quote(90.0, 110.0)
-    assert PASS == outcome(scene, "buy", "limit", 1, 101.0)
-    assert ("denied", enums.PRICE_COLLAR) == outcome(scene, "buy", "limit", 1, 101.01)
+    assert outcome(scene, "buy", "limit", 1, 101.0) == PASS
+    assert outcome(scene, "buy", "limit", 1, 101.01) == ("denied", enums.PRICE_COLLAR)
 
 
 def test_8_price_collar_over_time():
@@ -179,21 +180,21 @@ def test_8_price_collar_over_time():
     scene = market(drift_bps=1_000.0, drift_window_ns=5 * MINUTE)
     drifted = ("denied", enums.PRICE_COLLAR_OVER_TIME)
     start = scene.now
-    assert PASS == outcome(scene, "buy", "limit", 1, 100.0)
-    assert PASS == outcome(scene, "buy", "limit", 1, 110.0)
+    assert outcome(scene, "buy", "limit", 1, 100.0) == PASS
+    assert outcome(scene, "buy", "limit", 1, 110.0) == PASS
     assert drifted == outcome(scene, "buy", "limit", 1, 110.01)
-    assert PASS == outcome(scene, "buy", "limit", 1, 90.0)
+    assert outcome(scene, "buy", "limit", 1, 90.0) == PASS
     assert drifted == outcome(scene, "buy", "limit", 1, 89.99)
     scene.trade(120.0, ts=start + 5 * MINUTE)
     assert drifted == outcome(scene, "buy", "limit", 1, 120.0)
     scene.trade(120.0, ts=start + 5 * MINUTE + 1)
-    assert PASS == outcome(scene, "buy", "limit", 1, 120.0)
+    assert outcome(scene, "buy", "limit", 1, 120.0) == PASS
 
 
 def test_8_zero_denies_every_time():
     """Not only the first order of a window."""
     scene = market(drift_bps=0.0)
-    assert [("denied", enums.PRICE_COLLAR_OVER_TIME)] * 3 == [outcome(scene, "buy", "limit", 1, 100.0) for _ in range(3)]
+    assert [outcome(scene, "buy", "limit", 1, 100.0) for _ in range(3)] == [("denied", enums.PRICE_COLLAR_OVER_TIME)] * 3
 
 
 @pytest.mark.parametrize(("side", "limit"), [("buy", 101.0), ("sell", 99.0)])
@@ -205,7 +206,7 @@ def test_9_market_protection(side, limit):
     row = scene.kind(enums.SUBMIT)[-1]
     assert (enums.LIMIT, limit) == (row["order_type"], row["price"])
     scene.trade(limit + (0.01 if side == "buy" else -0.01))
-    assert [] == scene.fills
+    assert scene.fills == []
     scene.trade(limit)
     assert [(limit, 10)] == scene.fills
 
@@ -215,8 +216,8 @@ def test_9_no_protection_denies(bps, side):
     """A protection of 0, or one that reaches a price of 0, denies."""
     scene = market(market_protection_bps=bps)
     scene.position["quantity"] = 10
-    assert ("denied", enums.MARKET_PROTECTION) == outcome(scene, side)
-    assert PASS == outcome(scene, side, "limit", 1, 100.0)
+    assert outcome(scene, side) == ("denied", enums.MARKET_PROTECTION)
+    assert outcome(scene, side, "limit", 1, 100.0) == PASS
 
 
 def test_9_what_protection_may_cost_is_held_back():
@@ -239,8 +240,8 @@ def test_10_price_freshness(age_max, age, passes):
 
 def test_10_no_price():
     """Before the first price every order is denied."""
-    assert ("denied", enums.STALE_PRICE) == outcome(Scene(), "buy")
-    assert ("denied", enums.STALE_PRICE) == outcome(Scene(), "buy", "limit", 1, 100.0)
+    assert outcome(Scene(), "buy") == ("denied", enums.STALE_PRICE)
+    assert outcome(Scene(), "buy", "limit", 1, 100.0) == ("denied", enums.STALE_PRICE)
 
 
 def test_10_a_refused_price_is_not_fresh():
@@ -248,11 +249,13 @@ def test_10_a_refused_price_is_not_fresh():
     scene = market(price_age_max_ns=SECOND)
     scene.trade(NAN)
     scene.trade(NAN)
-    assert ("denied", enums.STALE_PRICE) == outcome(scene, "buy")
+    assert outcome(scene, "buy") == ("denied", enums.STALE_PRICE)
 
 
-@pytest.mark.parametrize(("position_max", "held", "quantity", "passes"), [(10, 0, 10, True), (10, 0, 11, False), (10, 4, 6, True),
-                                                                          (10, 4, 7, False), (0, 0, 1, False), (None, 0, 500, True)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("position_max", "held", "quantity", "passes"),
+    [(10, 0, 10, True), (10, 0, 11, False), (10, 4, 6, True), (10, 4, 7, False), (0, 0, 1, False), (None, 0, 500, True)],
+)
 def test_position_limit(position_max, held, quantity, passes):
     """Held and asked for together; open purchases count."""
     expected = PASS if passes else ("denied", enums.POSITION_LIMIT)
@@ -268,10 +271,10 @@ def test_the_defaults_of_an_unattended_account():
     """5 % of the cash a day order, 5 % of price collar, five seconds of age, no shorts."""
     scene = Scene(limits=Limits())
     scene.trade(100.0)
-    assert PASS == outcome(scene, "buy", quantity=49)
-    assert ("denied", enums.MAX_ORDER_VALUE) == outcome(scene, "buy", quantity=51)
-    assert ("denied", enums.PRICE_COLLAR) == outcome(scene, "buy", "limit", 1, 105.01)
-    assert ("denied", enums.POSITION_LIMIT) == outcome(scene, "sell", quantity=1)
+    assert outcome(scene, "buy", quantity=49) == PASS
+    assert outcome(scene, "buy", quantity=51) == ("denied", enums.MAX_ORDER_VALUE)
+    assert outcome(scene, "buy", "limit", 1, 105.01) == ("denied", enums.PRICE_COLLAR)
+    assert outcome(scene, "sell", quantity=1) == ("denied", enums.POSITION_LIMIT)
 
 
 def test_every_denial_is_told_and_counted():
@@ -279,13 +282,20 @@ def test_every_denial_is_told_and_counted():
     scene = market(order_quantity_max=10)
     for quantity in (11, 10, 12):
         scene.order("buy", quantity=quantity)
-    assert (3, 2, 1) == tuple(scene.engine.head[name] for name in ("signals", "denials", "orders"))
-    assert [enums.SIGNAL, enums.ORDER, enums.SIGNAL, enums.SUBMIT, enums.SIGNAL, enums.ORDER] == [
-        row["kind"] for row in scene.commands if row["kind"] in (enums.SIGNAL, enums.ORDER, enums.SUBMIT)
+    assert tuple(scene.engine.head[name] for name in ("signals", "denials", "orders")) == (3, 2, 1)
+    assert [row["kind"] for row in scene.commands if row["kind"] in (enums.SIGNAL, enums.ORDER, enums.SUBMIT)] == [
+        enums.SIGNAL,
+        enums.ORDER,
+        enums.SIGNAL,
+        enums.SUBMIT,
+        enums.SIGNAL,
+        enums.ORDER,
     ]
 
 
-@pytest.mark.parametrize("name", ["order_value_share", "collar_bps", "drift_bps", "market_protection_bps", "position_max", "order_quantity_max"])
+@pytest.mark.parametrize(
+    "name", ["order_value_share", "collar_bps", "drift_bps", "market_protection_bps", "position_max", "order_quantity_max"]
+)
 @pytest.mark.parametrize("value", [NAN, INF, -1.0])
 def test_limits_that_are_no_limits(name, value):
     """NaN, infinity and negatives are refused when the limits are set."""
