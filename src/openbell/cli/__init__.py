@@ -1,0 +1,58 @@
+"""The `openbell` command. Commands are named by where they live and imported when they are called, so the help page is there at once."""
+
+import sys
+from collections.abc import Sequence
+
+from openbell import __version__
+from openbell.errors import OpenbellError
+
+__all__ = ["main"]
+
+#: Command, where it lives, what it does.
+COMMANDS = (
+    ("demo", "openbell.cli.demo:demo", "Play recorded real ticks through the whole platform, with a page to watch it."),
+    ("up", "openbell.cli.up:up", "Run the platform with configs/config.yaml, the environment and .env."),
+    ("backtest", "openbell.cli.backtest:backtest", "Run a strategy over history."),
+    ("runs", "openbell.cli.replay:runs", "List the runs of the journal."),
+    ("replay", "openbell.cli.replay:replay", "Step a journaled run again and compare every command."),
+    ("explain", "openbell.cli.replay:explain", "Show why an order was placed and what became of it."),
+    ("version", "openbell.cli:version", "Print the version."),
+)
+
+#: What a shell says of a process that was interrupted.
+INTERRUPTED = 130
+
+
+def version() -> None:
+    """Print the version."""
+    print(__version__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code. An error of ours is one line on stderr, without a traceback."""
+    from cyclopts import App, CycloptsError
+
+    app = App(
+        name="openbell",
+        help="Algorithmic trading with one compiled kernel for research, backtests, paper and live trading.",
+        version=__version__,
+        exit_on_error=False,
+        print_error=False,
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,
+    )
+    for name, where, about in COMMANDS:
+        app.command(where, name=name, help=about)
+    try:
+        result = app(sys.argv[1:] if arguments is None else list(arguments))
+    except OpenbellError as error:
+        print(f"openbell: {error}", file=sys.stderr)
+        return error.exit_code
+    except CycloptsError as error:
+        print(f"openbell: {' '.join(str(error).split())} See openbell --help.", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return 0
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,56 @@
+"""Routes about the platform itself: health, services, metrics, and where everything is."""
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Response
+
+from openbell import __version__
+from openbell.errors import StorageError
+from openbell.services.gateway_openapi import answers, json_response
+from openbell.services.platform import Platform
+from openbell.services.views import Check, Health, Services
+
+LINKS = {
+    "health": "/health", "price": "/price/{symbol}", "candles": "/candles/{symbol}?timeframe=1m", "portfolio": "/portfolio",
+    "equity": "/portfolio/equity", "orders": "/orders", "movers": "/analytics/movers", "analytics": "/analytics/{symbol}",
+    "strategies": "/strategies", "services": "/services", "metrics": "/metrics", "stream": "/ws",
+}  # fmt: skip
+
+
+def system_routes(platform: Platform) -> APIRouter:
+    """The routes of one platform."""
+    routes = APIRouter(tags=["system"])
+
+    @routes.get("/health", responses=answers(Health, ok_too=503))
+    async def health() -> Response:
+        """Whether the platform works; 503 when a part that is needed does not."""
+        checks = {service.name: _check(service.state, service.failure) for service in platform.supervisor.services}
+        try:
+            await platform.processor.in_thread(platform.processor.store.check)
+            checks["database"] = Check("healthy")
+        except (StorageError, RuntimeError) as error:
+            checks["database"] = Check("unhealthy", str(error))
+        healthy = all(check.status == "healthy" for check in checks.values())
+        stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return json_response(Health("healthy" if healthy else "unhealthy", stamp, __version__, checks), 200 if healthy else 503)
+
+    @routes.get("/services", responses=answers(Services))
+    async def services() -> Response:
+        """How every service stands."""
+        return json_response(Services([service.view() for service in platform.supervisor.services]))
+
+    @routes.get("/api")
+    async def api() -> dict[str, object]:
+        """Name, version, and where everything is."""
+        return {"name": "openbell", "version": __version__, "links": LINKS, "openapi": "/openapi.json"}
+
+    @routes.get("/metrics", responses={200: {"content": {"text/plain": {}}, "description": "Prometheus' text format"}})
+    async def metrics() -> Response:
+        """Counters for Prometheus."""
+        return Response(platform.metrics_text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return routes
+
+
+def _check(state: str, failure: str) -> Check:
+    return Check("healthy") if state in ("running", "done") else Check("unhealthy", failure or state)

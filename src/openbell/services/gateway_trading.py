@@ -1,0 +1,152 @@
+"""Routes about trading: the portfolio, orders, strategies. What changes something goes through the trader's one order of events."""
+
+import asyncio
+from hashlib import blake2b
+from typing import Annotated, Any, Literal
+
+import msgspec
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+
+from openbell.errors import BusError, UnknownNameError, UsageError
+from openbell.model import enums
+from openbell.services.gateway_openapi import answers, json_response, takes
+from openbell.services.intake import request_event
+from openbell.services.names import MANUAL
+from openbell.services.platform import Platform
+from openbell.services.topics import REQUESTS
+from openbell.services.trading import Answer, Asked
+from openbell.services.views import Equity, NewOrder, Order, Orders, Portfolio, Strategies, StrategyState
+
+#: How long (seconds) a user waits for the trader before the gateway says that it did not answer.
+PATIENCE = 5.0
+_ACTIONS = {"start": enums.REQUEST_START, "pause": enums.REQUEST_PAUSE, "kill": enums.REQUEST_KILL}
+_TYPES = {name: number for number, name in enums.ORDER_TYPE_NAMES.items()}
+_FORCES = {name: number for number, name in enums.TIME_IN_FORCE_NAMES.items()}
+_NEEDED = {"market": "none", "limit": "limit_price", "stop": "stop_price", "stop_limit": "limit_price and stop_price"}
+Action = Literal["start", "pause", "kill"]
+OrderId = Annotated[str, Path(pattern=r"^[0-9]{1,19}$")]
+
+
+class Desk:
+    """Takes requests to the trader and waits until their effect can be seen."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self.names = platform.names
+        self.portfolio = platform.portfolio
+        self.manual = platform.names.strategies.index(MANUAL)
+
+    async def ask(self, action: int, **fields: Any) -> Answer:
+        """Have a request carried out. BusError when the trader cannot take it, or does not answer: its fate is then unknown."""
+        reply: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        if self._platform.trader.state != "running":
+            raise BusError("the trader does not run", do="look at /services")
+        if not self._platform.bus.publish(REQUESTS, Asked(request_event(action, **fields), reply)):
+            raise BusError("too many requests wait for the trader", do="try again in a moment")
+        try:
+            async with asyncio.timeout(PATIENCE):
+                answer = await reply
+                await self.portfolio.reached(answer.commands)
+        except TimeoutError:
+            raise BusError("the trader did not answer in time", do="look at /orders before asking again") from None
+        return answer
+
+    async def submit(self, wanted: NewOrder, key: str | None) -> Order:
+        """Place an order of a user's; the same key is the same order, and it is placed once."""
+        instrument = self.names.instruments.get(wanted.symbol)
+        if instrument is None:
+            raise UnknownNameError.of("symbol", wanted.symbol, self.names.symbols)
+        if ("limit" in wanted.type) != (wanted.limit_price is not None) or ("stop" in wanted.type) != (wanted.stop_price is not None):
+            raise UsageError(f"a {wanted.type} order came with {_given(wanted)}", f"{_NEEDED[wanted.type]}")
+        lots = round(wanted.quantity / self.names.lot_sizes[instrument])
+        if not 1 <= lots < 1 << 60:
+            raise UsageError(f"quantity is {wanted.quantity:g}", f"a multiple of {self.names.lot_sizes[instrument]:g}")
+        answer = await self.ask(
+            enums.REQUEST_SUBMIT,
+            strategy=self.manual,
+            instrument=instrument,
+            side=enums.BUY if wanted.side == "buy" else enums.SELL,
+            order_type=_TYPES[wanted.type],
+            time_in_force=_FORCES[wanted.time_in_force],
+            quantity=lots,
+            limit_price=wanted.limit_price or 0.0,
+            stop_price=wanted.stop_price or 0.0,
+            order_id=fingerprint(key) if key else 0,
+        )
+        order = self.portfolio.order(str(answer.order_id))
+        assert order is not None, "an order that was answered is in the books"
+        return order
+
+    async def cancel(self, order_id: str) -> Order:
+        """Cancel an open order, whoever placed it."""
+        order = self.portfolio.order(order_id)
+        if order is None:
+            raise UnknownNameError(f"there is no order '{order_id}'", do="look at /orders")
+        if order.status not in ("submitted", "accepted", "partially_filled"):
+            raise UsageError(f"order {order_id} is {order.status}", "an open order")
+        await self.ask(enums.REQUEST_CANCEL, strategy=self.names.strategies.index(order.strategy), order_id=int(order_id))
+        return self.portfolio.order(order_id) or order
+
+    async def act(self, strategy: str, action: Action) -> StrategyState:
+        """Start, pause or kill a strategy."""
+        if strategy not in self.names.strategies:
+            raise UnknownNameError.of("strategy", strategy, self.names.strategies)
+        index = self.names.strategies.index(strategy)
+        await self.ask(_ACTIONS[action], strategy=index)
+        return StrategyState(strategy, self.portfolio.replica.books[index].state)
+
+
+def trading_routes(platform: Platform) -> APIRouter:
+    """The routes of one platform."""
+    routes = APIRouter(tags=["trading"])
+    desk, portfolio = Desk(platform), platform.portfolio
+
+    @routes.get("/portfolio", responses=answers(Portfolio))
+    async def accounts() -> Response:
+        """Positions, cash and the newest executions, at the latest prices."""
+        return json_response(portfolio.portfolio(executions=50))
+
+    @routes.get("/portfolio/equity", responses=answers(Equity, 422))
+    async def equity(limit: Annotated[int, Query(ge=1, le=10_000)] = 2000) -> Response:
+        """The equity curve: pairs of time (ms) and equity."""
+        return json_response(Equity(portfolio.equity(limit)))
+
+    @routes.get("/orders", responses=answers(Orders, 422))
+    async def orders(limit: Annotated[int, Query(ge=1, le=2_000)] = 100) -> Response:
+        """The newest orders, newest first."""
+        return json_response(Orders(portfolio.orders(limit)))
+
+    @routes.post("/orders", status_code=201, responses=answers(Order, 400, 404, 422, 503, ok=201), openapi_extra=takes(NewOrder))
+    async def submit(request: Request, idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None) -> Response:
+        """Place an order. It passes the same risk checks as a strategy's; a denied one says why. Repeating a key repeats nothing."""
+        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+            raise UsageError("the body is not application/json", "a JSON object")
+        wanted = msgspec.json.decode(await request.body(), type=NewOrder)
+        return json_response(await desk.submit(wanted, idempotency_key), 201)
+
+    @routes.delete("/orders/{order_id}", responses=answers(Order, 404, 422, 503))
+    async def cancel(order_id: OrderId) -> Response:
+        """Cancel an open order."""
+        return json_response(await desk.cancel(order_id))
+
+    @routes.get("/strategies", responses=answers(Strategies))
+    async def strategies() -> Response:
+        """Every strategy with its account."""
+        return json_response(Strategies(portfolio.strategies()))
+
+    @routes.post("/strategies/{strategy}/{action}", responses=answers(StrategyState, 404, 422, 503))
+    async def act(strategy: str, action: Action) -> Response:
+        """Start a strategy, pause it (what it holds stays), or kill it (its open orders are canceled too)."""
+        return json_response(await desk.act(strategy, action))
+
+    return routes
+
+
+def fingerprint(key: str) -> int:
+    """63 bits of an idempotency key, never 0: it is journaled with the order."""
+    return (int.from_bytes(blake2b(key.encode(), digest_size=8).digest()) >> 1) | 1
+
+
+def _given(wanted: NewOrder) -> str:
+    given = [name for name in ("limit_price", "stop_price") if getattr(wanted, name) is not None]
+    return " and ".join(given) or "no price"

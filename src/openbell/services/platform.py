@@ -1,0 +1,103 @@
+"""The whole platform in one process: one plan, one feed, one journal, and the services around them, wired."""
+
+import socket
+from pathlib import Path
+
+import numpy as np
+
+from openbell.adapters.buses.inprocess import InProcessBus
+from openbell.adapters.feeds.base import Feed
+from openbell.adapters.stores.candles import CandleStore
+from openbell.adapters.stores.journal import SqliteJournal
+from openbell.engine.plan import Plan
+from openbell.model import enums
+from openbell.model.time import MILLISECOND
+from openbell.observability import Metrics
+from openbell.services.feed import FeedService
+from openbell.services.names import Names
+from openbell.services.portfolio import PortfolioService
+from openbell.services.processor import ProcessorService
+from openbell.services.supervisor import Supervisor
+from openbell.services.topics import topics
+from openbell.services.trader import Trader
+from openbell.services.trading import TraderService
+from openbell.services.views import Candle, Price
+
+#: Events between two checkpoints of the state: some tens of milliseconds of stepping after a crash.
+CHECKPOINT_EVENTS = 50_000
+
+
+class Platform:
+    """Everything but the gateway. Making one recovers the run, compiles what has to be, and may take seconds the very first time."""
+
+    def __init__(
+        self, plan: Plan, feed: Feed, journal: SqliteJournal, run: str, candles: Path, created_ns: int, buffer: int = 1000
+    ) -> None:
+        self.names = Names(plan)
+        self.metrics = Metrics()
+        self.journal = journal
+        self.bus = InProcessBus()
+        self.bus.declare(*topics(buffer))
+        trader = Trader.open(journal, run, plan, created_ns=created_ns, checkpoint_events=CHECKPOINT_EVENTS)
+        classes = [cls.__name__ for cls in trader.engine.classes]
+        self.processor = ProcessorService(self.bus, self.names, CandleStore(candles), run)
+        self.portfolio = PortfolioService(self.bus, self.names, self.processor.speed_layer.last_price, classes)
+        self.trader = TraderService(self.bus, trader, self.metrics.on_step)
+        self.feed = FeedService(self.bus, feed, lambda: trader.cursor)
+        self.address = ""
+        self.supervisor = Supervisor(self.bus, [self.processor, self.portfolio, self.trader, self.feed])
+        self._catch_up()
+
+    def add_gateway(self, opened: socket.socket, metrics: socket.socket | None, hosts: tuple[str, ...] = ()) -> None:
+        """Serve on sockets that are open already. The gateway starts before the trader, and stops after it."""
+        from openbell.services.gateway import GatewayService
+
+        host, port = opened.getsockname()[:2]
+        self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        gateway = GatewayService(self, opened, metrics, hosts)
+        self.supervisor = Supervisor(self.bus, [self.processor, self.portfolio, gateway, self.trader, self.feed])
+
+    def _catch_up(self) -> None:
+        """Bring the readers of commands to where the run stands, from the journal and the kernel's state."""
+        for batch in self.journal.batches(self.trader.trader.id):
+            self.portfolio.catch_up(batch.first_command, batch.commands)
+            self.processor.catch_up(batch.first_command, batch.commands)
+            for row in np.flatnonzero(batch.events["kind"] == enums.REQUEST):
+                self.trader.remember(batch.events[row : row + 1], batch.first_seq + int(row))
+        self._restore_prices()
+
+    def _restore_prices(self) -> None:
+        """Latest prices and open candles, as the kernel has them."""
+        engine = self.trader.trader.engine
+        builders = engine.table("builders")
+        for index, record in enumerate(engine.table("instruments")):
+            if not record["last_price"] > 0.0:
+                continue
+            quoted = bool(record["has_quotes"])
+            bid, ask = (float(record[name]) if quoted else None for name in ("bid_price", "ask_price"))
+            quantity = self.names.units(index, int(record["last_quantity"]))
+            price = Price(float(record["last_price"]), bid, ask, quantity, int(record["ts_price"]) // MILLISECOND)
+            own = builders[(builders["instrument"] == index) & (builders["end"] > 0)]
+            self.processor.speed_layer.restore(self.names.symbols[index], price, [self._open_candle(builder) for builder in own])
+
+    def _open_candle(self, builder: np.void) -> Candle:
+        candle = self.names.candle(builder["bars"][builder["slot"]])
+        candle.complete = False
+        return candle
+
+    def metrics_text(self) -> bytes:
+        """The metrics, with what the services and the kernel count by themselves brought up to date."""
+        metrics, head = self.metrics, self.trader.trader.engine.head
+        for service in self.supervisor.services:
+            metrics.processed.labels(service.name).set(service.processed)
+            metrics.up.labels(service.name).set(service.state in ("running", "done"))
+            metrics.queue.labels(service.name).set(service.queue)
+            metrics.lag.labels(service.name).set((service.lag_ms or 0.0) / 1000.0)
+        for name in ("trades", "quotes", "bars", "signals", "orders", "fills", "denials", "refused", "late"):
+            metrics.kernel.labels(name).set(int(head[name]))
+        for topic in topics(1):
+            count = self.bus.count(topic.name)
+            for fate in ("published", "refused", "dropped"):
+                metrics.bus.labels(topic.name, fate).set(getattr(count, fate))
+        metrics.equity.set(self.portfolio.portfolio().equity)
+        return metrics.text()

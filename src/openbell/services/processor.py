@@ -1,0 +1,149 @@
+"""The processor service: ticks into the speed layer, closed candles into the store, both onto the bus for whoever watches."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from openbell.adapters.buses.base import Bus
+from openbell.adapters.feeds.base import Ticks
+from openbell.adapters.stores.candles import CandleStore
+from openbell.model import enums
+from openbell.services.names import Names
+from openbell.services.service import Service
+from openbell.services.speed_layer import SpeedLayer
+from openbell.services.topics import COMMANDS, OPEN_CANDLES, PRICES, TICKS, VIEWS
+from openbell.services.trading import Decided
+from openbell.services.views import Candle
+
+#: How long closed candles may wait to be written together, in seconds, and how many.
+WRITE_AFTER_S = 0.25
+WAITING_MAX = 2_000
+
+T = TypeVar("T")
+
+
+class ProcessorService(Service):
+    """Keeps the speed layer and the store of candles. The store is used in a thread of its own."""
+
+    name = "processor"
+
+    def __init__(self, bus: Bus, names: Names, store: CandleStore, run: str) -> None:
+        super().__init__()
+        self.speed_layer = SpeedLayer(names)
+        self.store = store
+        self._bus = bus
+        self._names = names
+        self._run = run
+        self._inbox = bus.subscribe((COMMANDS, TICKS))
+        self._thread = ThreadPoolExecutor(1, "candles")
+        self._waiting: list[Candle] = []
+        self._covered = store.covered(run)
+        self._is_new_run = self._covered == 0
+        self._writing: asyncio.Task[None] | None = None
+
+    def catch_up(self, first: int, commands: Any) -> None:
+        """Take commands from the journal that the store had not heard of, before the service runs."""
+        self._waiting += self._candles(first, commands)
+        if len(self._waiting) >= WAITING_MAX:
+            self._write(*self._taken())
+
+    async def start(self) -> None:
+        """Write what the journal had in addition."""
+        await self.flush()
+
+    async def run(self) -> None:
+        """Until ticks and commands are closed and drained."""
+        while messages := await self._inbox.take():
+            for message in messages:
+                if message.topic == TICKS:
+                    self._take(message.payload)
+                else:
+                    await self._close(message.payload)
+            if self._waiting and (self._writing is None or self._writing.done()):
+                self._writing = asyncio.create_task(self._write_soon())
+            if len(self._waiting) >= WAITING_MAX:
+                await self.flush()
+            if self._writing is not None and self._writing.done():
+                self._writing.result()
+
+    def _take(self, ticks: Ticks) -> None:
+        self.processed += len(ticks.events)
+        symbols, candles = self.speed_layer.take(ticks.events)
+        if self._bus.has_subscribers(PRICES):
+            for symbol in symbols:
+                self._bus.publish(PRICES, self.speed_layer.prices[symbol], symbol)
+            for candle in candles:
+                self._bus.publish(OPEN_CANDLES, candle, f"{candle.symbol} {candle.timeframe}")
+
+    async def _close(self, decided: Decided) -> None:
+        closed = self._candles(decided.first, decided.commands)
+        self._waiting += closed
+        if self._bus.has_subscribers(VIEWS):
+            for candle in closed:
+                await self._bus.send(VIEWS, ("candles", candle), "candles")
+
+    def _candles(self, first: int, commands: Any) -> list[Candle]:
+        """The candles among commands that were not covered yet."""
+        fresh = commands[max(self._covered - first, 0) :]
+        self._covered = max(self._covered, first + len(commands))
+        return [self._names.candle(bar) for bar in fresh["bar"][fresh["kind"] == enums.CANDLE]]
+
+    # The store.
+
+    async def in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Use the store in its thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+    async def flush(self) -> None:
+        """Write the candles that wait."""
+        await self.in_thread(self._write, *self._taken())
+
+    async def _write_soon(self) -> None:
+        await asyncio.sleep(WRITE_AFTER_S)
+        await self.flush()
+
+    def _taken(self) -> tuple[list[Candle], int]:
+        waiting, self._waiting = self._waiting, []
+        return waiting, self._covered
+
+    def _write(self, candles: list[Candle], covered: int) -> None:
+        if not candles:
+            return
+        if self._is_new_run:
+            self.store.forget(self._names.symbols, min(candle.ts for candle in candles))
+            self._is_new_run = False
+        self.store.add(
+            self._run,
+            covered,
+            [(c.symbol, c.timeframe, c.ts, c.open, c.high, c.low, c.close, c.volume, c.vwap, c.trades) for c in candles],
+        )
+
+    async def stop(self) -> None:
+        """Write what waits and close the store."""
+        if self._writing is not None:
+            self._writing.cancel()
+        await self.flush()
+        self._thread.shutdown()
+        self.store.close()
+
+    async def candles(self, symbol: str, timeframe: str, start: int, end: int, limit: int) -> list[Candle]:
+        """The newest `limit` candles that start in the range (ms) and not after the session's time, oldest first, the open one included."""
+        end = min(end, self.speed_layer.now + 1)
+        await self.flush()
+        rows = await self.in_thread(self.store.read, symbol, timeframe, start, end, limit)
+        found = [Candle(*row, True) for row in rows]
+        newest = self.speed_layer.open.get((symbol, timeframe))
+        if newest is not None and start <= newest.ts < end and (not found or found[-1].ts < newest.ts):
+            found.append(newest)
+        return found[-limit:]
+
+    @property
+    def detail(self) -> str:
+        """What it keeps."""
+        return f"{len(self.speed_layer.prices)} symbols, {len(self._names.timeframes)} timeframes"
+
+    @property
+    def queue(self) -> int:
+        """Messages waiting."""
+        return self._inbox.depth

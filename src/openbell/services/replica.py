@@ -1,0 +1,169 @@
+"""A replica of the accounts, built from the commands alone: the same fold as the kernel's, in plain Python integers.
+
+It refuses a gap: an account that missed a fill must not go on as if nothing had happened.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from math import floor
+from typing import Any
+
+from msgspec.structs import replace
+
+from openbell.errors import JournalError
+from openbell.model import enums
+from openbell.model.money import to_minor
+from openbell.model.time import MILLISECOND
+from openbell.services.names import Names, price_of, reason_of, status_of
+from openbell.services.views import Fill, Order, StrategyState
+
+#: What is kept for whoever asks; the journal has everything.
+ORDERS_KEPT = 2_000
+FILLS_KEPT = 1_000
+POINTS_KEPT = 8_000
+
+#: A kind of thing shown (the channel of the stream), and the thing.
+Shown = tuple[str, Any]
+
+
+@dataclass(slots=True)
+class Holding:
+    """What a strategy holds of an instrument: lots, and money in minor units."""
+
+    quantity: int = 0
+    cost: int = 0
+    realised: int = 0
+
+
+@dataclass(slots=True)
+class Book:
+    """The account of one strategy, money in minor units."""
+
+    deposits: int
+    cash: int
+    state: str
+    realised: int = 0
+    fees: int = 0
+    orders: int = 0
+    fills: int = 0
+    denials: int = 0
+    holdings: dict[int, Holding] = field(default_factory=dict)
+
+
+class Replica:
+    """Accounts, orders, fills and the equity curve of a run, after `index` commands."""
+
+    def __init__(self, names: Names) -> None:
+        self.names = names
+        self.index = 0
+        self.ts = 0  # ns, of the latest command
+        self.books = [
+            Book(cash := to_minor(item.cash, names.plan.currency), cash, "active" if item.enabled else "paused")
+            for item in names.plan.assignments
+        ]
+        self.orders: dict[str, Order] = {}
+        self._signaled: dict[int, int] = {}  # order id -> the type that was asked for, before protection made a limit order of it
+        self.fills: deque[Fill] = deque(maxlen=FILLS_KEPT)
+        self.points: list[tuple[int, float]] = []
+
+    def apply(self, first: int, commands: Any) -> list[Shown]:
+        """Take commands, the first of which has this index in the run; returns what changed. JournalError when one is missing before it."""
+        if first > self.index:
+            raise JournalError(f"commands {self.index} to {first - 1} of the run are missing", "every command, in order", "start it again")
+        fresh = commands[self.index - first :]
+        if not len(fresh):
+            return []
+        self.index += len(fresh)
+        self.ts = int(fresh[-1]["ts"])
+        shown: list[Shown] = []
+        for command in fresh[fresh["kind"] != enums.CANDLE]:
+            handler = _HANDLERS.get(int(command["kind"]))
+            if handler is not None:
+                handler(self, command, shown)
+        return shown
+
+    def _on_signal(self, command: Any, shown: list[Shown]) -> None:
+        self._signaled[int(command["order_id"])] = int(command["order_type"])
+        shown.append(("signals", self.names.signal(command)))
+
+    def _on_submit(self, command: Any, shown: list[Shown]) -> None:
+        self.books[command["strategy"]].orders += 1
+        self._on_order(command, shown)
+
+    def _on_order(self, command: Any, shown: list[Shown]) -> None:
+        """A new status, price or quantity."""
+        order = self.orders.get(str(command["order_id"]))
+        if order is None:
+            order = self._keep(self.names.order(command, self._signaled.pop(int(command["order_id"]), int(command["order_type"]))))
+            if command["status"] == enums.DENIED:
+                self.books[command["strategy"]].denials += 1
+        else:
+            order.status, order.reason = status_of(command), reason_of(command)
+            order.limit_price = price_of(command["price"]) if "limit" in order.type else None
+            order.stop_price = price_of(command["stop_price"]) or order.stop_price
+            order.ts = int(command["ts"]) // MILLISECOND
+            if command["quantity"]:
+                order.quantity = self.names.units(command["instrument"], int(command["quantity"]))
+        shown.append(("orders", replace(order)))
+
+    def _keep(self, order: Order) -> Order:
+        if len(self.orders) >= ORDERS_KEPT:
+            open_status = ("submitted", "accepted", "partially_filled")
+            del self.orders[next((key for key, old in self.orders.items() if old.status not in open_status), next(iter(self.orders)))]
+        return self.orders.setdefault(order.id, order)
+
+    def _on_fill(self, command: Any, shown: list[Shown]) -> None:
+        book, instrument = self.books[command["strategy"]], int(command["instrument"])
+        self._post(book, book.holdings.setdefault(instrument, Holding()), command)
+        fill = self.names.fill(command)
+        self.fills.append(fill)
+        shown.append(("fills", fill))
+        order = self.orders.get(fill.order_id)
+        if order is not None:
+            order.status, order.ts = status_of(command), fill.ts
+            order.filled = self.names.units(instrument, int(command["filled"]))
+            order.quantity = max(order.quantity, order.filled)
+            order.average_price = float(command["size"])
+            shown.append(("orders", replace(order)))
+
+    def _post(self, book: Book, held: Holding, command: Any) -> None:
+        """Double entry; see `openbell.portfolio.accounting.apply_fill`."""
+        side, lots, instrument = int(command["side"]), int(command["quantity"]), int(command["instrument"])
+        notional = floor(float(command["price"]) * (self.names.lot_sizes[instrument] * self.names.scale) * lots + 0.5)
+        closing = min(abs(held.quantity), lots) if held.quantity * side < 0 else 0
+        removed = closed = 0
+        if closing:
+            removed = held.cost if closing == abs(held.quantity) else floor(held.cost * (closing / abs(held.quantity)) + 0.5)
+            closed = notional if closing == lots else floor(notional * (closing / lots) + 0.5)
+        realised = -side * closed - removed if closing else 0
+        held.quantity += side * lots
+        held.cost += side * (notional - closed) - removed
+        held.realised += realised
+        book.cash -= side * notional + int(command["amount"])
+        book.realised += realised
+        book.fees += int(command["amount"])
+        book.fills += 1
+
+    def _on_equity(self, command: Any, shown: list[Shown]) -> None:
+        point = (int(command["ts"]) // MILLISECOND, self.names.money(int(command["amount"])))
+        self.points.append(point)
+        if len(self.points) > POINTS_KEPT:
+            self.points = self.points[: POINTS_KEPT // 2 : 2] + self.points[POINTS_KEPT // 2 :]
+        shown.append(("equity", point))
+
+    def _on_state(self, command: Any, shown: list[Shown]) -> None:
+        book = self.books[command["strategy"]]
+        book.state = enums.TRADING_STATE_NAMES[int(command["status"])]
+        shown.append(("states", StrategyState(self.names.strategies[command["strategy"]], book.state)))
+
+
+_HANDLERS = {
+    enums.SIGNAL: Replica._on_signal,
+    enums.SUBMIT: Replica._on_submit,
+    enums.ORDER: Replica._on_order,
+    enums.MODIFY: Replica._on_order,
+    enums.CANCEL: Replica._on_order,
+    enums.FILL: Replica._on_fill,
+    enums.EQUITY: Replica._on_equity,
+    enums.STATE: Replica._on_state,
+}

@@ -1,0 +1,174 @@
+"""The trader service: whatever has arrived, ticks and requests of users, is one batch of the one total order.
+
+The step and the journal run in a thread of their own, so that the event loop serves others meanwhile; the kernel lets go of the
+interpreter lock. Everything else about the trader is in `openbell.services.trader`.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from openbell.adapters.buses.base import Bus, Message, Subscription
+from openbell.adapters.feeds.base import EventArray, Ticks
+from openbell.errors import UsageError
+from openbell.model import enums
+from openbell.services.intake import concatenated
+from openbell.services.service import Service
+from openbell.services.topics import COMMANDS, REQUESTS, TICKS
+from openbell.services.trader import Trader
+
+#: Messages in one batch; with the feeds' arrays that is some thousands of events, a few milliseconds of work.
+MESSAGES_MAX = 32
+#: Idempotency keys that are remembered.
+KEYS_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Commands on their way out, and the index of the first in the run."""
+
+    first: int
+    commands: np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a request: its event, and how many commands the run has with it."""
+
+    seq: int
+    commands: int
+    repeated: bool  # its idempotency key was known: nothing was done again
+
+    @property
+    def order_id(self) -> int:
+        """The id of the order it submitted, if it did."""
+        return (self.seq << 10) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request on its way in. Its `order_id` field holds the idempotency key's fingerprint, so that the journal remembers it."""
+
+    event: EventArray
+    reply: "asyncio.Future[Answer]"
+
+    @property
+    def key(self) -> int:
+        """The fingerprint of the idempotency key of a new order, 0 for none."""
+        return key_of(self.event)
+
+
+def key_of(event: EventArray) -> int:
+    """The fingerprint in a REQUEST event that submits an order, 0 for none."""
+    request = event["request"][0]
+    return int(request["order_id"]) if request["action"] == enums.REQUEST_SUBMIT else 0
+
+
+class TraderService(Service):
+    """Drives one `Trader`. `on_step(events, seconds)` hears of every batch."""
+
+    name = "trader"
+
+    def __init__(self, bus: Bus, trader: Trader, on_step: Callable[[int, float], None]) -> None:
+        super().__init__()
+        self.trader = trader
+        self._bus = bus
+        self._on_step = on_step
+        self._inbox: Subscription = bus.subscribe((REQUESTS, TICKS))
+        self._thread = ThreadPoolExecutor(1, "trader")
+        self._keys: dict[int, tuple[int, bytes]] = {}
+        self._lag = 0.0
+
+    async def run(self) -> None:
+        """Until ticks and requests are closed and drained."""
+        await self.trader.deliver(self._publish)
+        while messages := await self._inbox.take(MESSAGES_MAX):
+            await self._batch(messages)
+
+    async def _batch(self, messages: list[Message]) -> None:
+        began = perf_counter()
+        parts: list[EventArray] = []
+        asked: list[tuple[Asked, int]] = []
+        cursor, seq = None, self.trader.seq
+        for message in messages:
+            if isinstance(message.payload, Ticks):
+                parts.append(message.payload.events)
+                cursor = message.payload.cursor
+                seq += len(message.payload.events)
+            elif self._is_new(message.payload, seq + 1):
+                parts.append(message.payload.event)
+                seq += 1
+                asked.append((message.payload, seq))
+        if not parts:
+            return
+        events = concatenated(parts)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self.trader.commit, events, cursor)
+        await self.trader.deliver(self._publish)
+        for request, at in asked:
+            _answer(request, Answer(at, self.trader.commands, False))
+        self.processed += len(events)
+        self._lag = perf_counter() - began
+        self._on_step(len(events), self._lag)
+
+    def _is_new(self, request: Asked, seq: int) -> bool:
+        """Whether the request is to be carried out; one whose key is known is answered as the first time."""
+        if request.key == 0:
+            return True
+        body = _body(request.event)
+        known = self._keys.get(request.key)
+        if known is None:
+            self.remember(request.event, seq)
+            return True
+        if known[1] != body:
+            error = UsageError("the idempotency key was used for another order", "the same order", "take a new key")
+            if not request.reply.done():
+                request.reply.set_exception(error)
+        else:
+            _answer(request, Answer(known[0], self.trader.commands, True))
+        return False
+
+    def remember(self, event: EventArray, seq: int) -> None:
+        """Note the key of a journaled request."""
+        self._keys[key_of(event)] = (seq, _body(event))
+        if len(self._keys) > KEYS_MAX:
+            del self._keys[next(iter(self._keys))]
+
+    async def _publish(self, first: int, commands: np.ndarray[Any, Any]) -> None:
+        await self._bus.send(COMMANDS, Decided(first, commands))
+
+    async def stop(self) -> None:
+        """Keep a checkpoint; the run may be taken up again."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self.trader.close)
+        self._thread.shutdown()
+
+    @property
+    def detail(self) -> str:
+        """The run and where it stands."""
+        return f"run {self.trader.id}, event {self.trader.seq:,}"
+
+    @property
+    def lag_ms(self) -> float | None:
+        """How long the latest batch took, from taking it to its commands being out."""
+        return round(1000 * self._lag, 2)
+
+    @property
+    def queue(self) -> int:
+        """Messages waiting."""
+        return self._inbox.depth
+
+
+def _body(event: EventArray) -> bytes:
+    """A request without its place in the order and in time."""
+    plain = event.copy()
+    plain["seq"] = plain["ts_available"] = plain["ts_event"] = 0
+    return plain.tobytes()
+
+
+def _answer(request: Asked, answer: Answer) -> None:
+    if not request.reply.done():
+        request.reply.set_result(answer)

@@ -1,0 +1,273 @@
+"""What the platform shows of itself, as it stands in the JSON of the gateway: times in ms since 1970 UTC, amounts as plain numbers."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+Number = float | None
+Side = Literal["buy", "sell"]
+OrderType = Literal["market", "limit", "stop", "stop_limit"]
+TimeInForce = Literal["gtc", "day", "ioc", "fok"]
+Above = Annotated[float, msgspec.Meta(gt=0.0, lt=1e15)]
+
+
+class Price(msgspec.Struct):
+    """The latest trade and quote of an instrument."""
+
+    price: float
+    bid: Number
+    ask: Number
+    quantity: Number
+    ts: int
+
+
+class LastPrice(Price):
+    """A price that says whose it is."""
+
+    symbol: str
+
+
+class Candle(msgspec.Struct):
+    """One candle; `ts` is its start."""
+
+    symbol: str
+    timeframe: str
+    ts: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    vwap: Number
+    trades: int
+    complete: bool
+
+
+class Candles(msgspec.Struct):
+    """Candles of one instrument and timeframe, oldest first."""
+
+    symbol: str
+    timeframe: str
+    candles: list[Candle]
+
+
+class Order(msgspec.Struct):
+    """An order as it stands."""
+
+    id: str
+    symbol: str
+    strategy: str
+    side: Side
+    type: OrderType
+    time_in_force: TimeInForce
+    status: str
+    quantity: float
+    filled: float
+    limit_price: Number
+    stop_price: Number
+    average_price: Number
+    reason: str | None
+    ts: int
+
+
+class Orders(msgspec.Struct):
+    """Orders, newest first."""
+
+    orders: list[Order]
+
+
+class NewOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """What a user asks for."""
+
+    symbol: Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
+    side: Side
+    quantity: Above
+    type: OrderType = "market"
+    limit_price: Above | None = None
+    stop_price: Above | None = None
+    time_in_force: TimeInForce = "gtc"
+
+
+class Fill(msgspec.Struct):
+    """One execution."""
+
+    order_id: str
+    symbol: str
+    strategy: str
+    side: Side
+    quantity: float
+    price: float
+    fee: float
+    realised_pnl: float
+    ts: int
+    seq: int
+
+
+class Signal(msgspec.Struct):
+    """What a strategy decided, before any risk check."""
+
+    strategy: str
+    symbol: str
+    side: Side
+    price: float
+    ts: int
+
+
+class Position(msgspec.Struct):
+    """What a strategy holds of an instrument, at the latest price."""
+
+    symbol: str
+    strategy: str
+    quantity: float
+    average_price: float
+    price: float
+    value: float
+    unrealised_pnl: float
+    realised_pnl: float
+
+
+class Portfolio(msgspec.Struct, omit_defaults=True):
+    """All accounts together; the stream leaves out the executions."""
+
+    currency: str
+    cash: float
+    equity: float
+    initial_cash: float
+    realised_pnl: float
+    unrealised_pnl: float
+    fees: float
+    ts: int
+    positions: list[Position]
+    executions: list[Fill] | None = None
+
+
+class Equity(msgspec.Struct):
+    """The equity curve: pairs of time and equity."""
+
+    points: list[tuple[int, float]]
+
+
+class StrategyView(msgspec.Struct, rename={"class_name": "class"}):
+    """One strategy and its account."""
+
+    id: str
+    class_name: str
+    state: str
+    symbols: list[str]
+    timeframe: str
+    params: dict[str, float]
+    equity: float
+    realised_pnl: float
+    orders: int
+    fills: int
+    position_value: float
+
+
+class Strategies(msgspec.Struct):
+    """Every strategy of the run."""
+
+    strategies: list[StrategyView]
+
+
+class StrategyState(msgspec.Struct):
+    """The trading state of a strategy after an action."""
+
+    id: str
+    state: str
+
+
+class ServiceView(msgspec.Struct):
+    """How a service stands."""
+
+    name: str
+    state: str
+    detail: str
+    processed: int
+    lag_ms: Number
+    queue: int
+
+
+class Services(msgspec.Struct):
+    """Every service of the process."""
+
+    services: list[ServiceView]
+
+
+class Mover(msgspec.Struct, omit_defaults=True):
+    """An instrument and how it has moved within the window."""
+
+    symbol: str
+    price: float
+    change_percent: float
+    volume: Number = None
+    trades: int | None = None
+
+
+class Movers(msgspec.Struct):
+    """What rose most, fell most, and traded most."""
+
+    gainers: list[Mover]
+    losers: list[Mover]
+    most_active: list[Mover]
+
+
+class Bands(msgspec.Struct):
+    """Bollinger bands."""
+
+    lower: Number
+    middle: Number
+    upper: Number
+
+
+class Analytics(msgspec.Struct):
+    """Indicators at the latest closed candle; null while one is not ready."""
+
+    symbol: str
+    timeframe: str
+    sma_20: Number
+    ema_20: Number
+    rsi_14: Number
+    realised_volatility: Number
+    atr_14: Number
+    bollinger: Bands
+    vwap: Number
+    ts: int | None
+
+
+class Check(msgspec.Struct, omit_defaults=True):
+    """One back-end or service."""
+
+    status: str
+    detail: str = ""
+
+
+class Health(msgspec.Struct):
+    """Whether the platform works."""
+
+    status: Literal["healthy", "unhealthy"]
+    timestamp: str
+    version: str
+    checks: dict[str, Check]
+
+
+class Problem(msgspec.Struct):
+    """An error, as in RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+class Snapshot(msgspec.Struct):
+    """What a client is told first."""
+
+    run: str
+    symbols: list[str]
+    timeframes: list[str]
+    portfolio: Portfolio
+    strategies: list[StrategyView]
+    services: list[ServiceView]
+    orders: list[Order]
+    fills: list[Fill]
+    prices: dict[str, Price]
