@@ -1,7 +1,7 @@
 """The jobs, each as openbell runs it, as a hand-written loop would (the limit), and as the peers that are installed would.
 
-`python -m benchmarks.jobs J1` prints one JSON line per competitor. Every time is the minimum and the median of several calls in this process,
-taken in turn (ours, theirs, ours, theirs, ...) so that a slow minute of the machine meets all of them.
+`python -m benchmarks.jobs J1` prints one JSON line per competitor. Every time is the minimum and the median of several calls in this
+process, taken in turn (ours, theirs, ours, theirs, ...) so that a slow minute of the machine meets all of them.
 """
 
 import importlib.metadata
@@ -67,7 +67,9 @@ def j1(count):
     bars = data.bars(count)
     fee_bps = 10.0 if count == 100_000 else 0.1
     events = bar_events(bars)
-    plan = Plan((Listing("X", 0.01),), (Assignment("j1", "moving_avg_crossover", ("X",), "1m"),), Venue(fee_taker_bps=fee_bps), bar_timeframe="1m")
+    plan = Plan(
+        (Listing("X", 0.01),), (Assignment("j1", "moving_avg_crossover", ("X",), "1m"),), Venue(fee_taker_bps=fee_bps), bar_timeframe="1m"
+    )
 
     def ours():
         engine = Engine(plan)
@@ -142,7 +144,11 @@ def j2():
     def ours():
         found = sweep("moving_avg_crossover", bars, pairs)
         row = pairs.index({"short_period": 20, "long_period": 50})
-        return {"orders": int(found.orders.sum()), "orders_20_50": int(found.orders[row]), "equity_20_50": round(float(found.final_equity[row]), 2)}
+        return {
+            "orders": int(found.orders.sum()),
+            "orders_20_50": int(found.orders[row]),
+            "equity_20_50": round(float(found.final_equity[row]), 2),
+        }
 
     measure("J2 1,000 pairs x 100,000 bars", len(pairs) * len(bars), {"openbell": ours}, repeats=3)
 
@@ -160,7 +166,10 @@ def j3():
 
     def ours():
         bars = candles_of(ts, price, lots, 1_000_000_000)
-        return {"bars": len(bars), "checksum": round(float(sum(bars[n].sum() for n in ("open", "high", "low", "close")) + bars["volume"].sum() / 100), 2)}
+        return {
+            "bars": len(bars),
+            "checksum": round(float(sum(bars[n].sum() for n in ("open", "high", "low", "close")) + bars["volume"].sum() / 100), 2),
+        }
 
     def polars():
         bars = frame.group_by_dynamic("ts", every="1s").agg(columns)

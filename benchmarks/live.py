@@ -1,8 +1,8 @@
 """The live path: ticks through a socket, the journal, every risk check and the kernel, to the order as it is handed on.
 
-A sender process writes frames (a 96-byte event each, with the time of sending in `trade_id`) to a loopback socket; this process reads whatever
-has arrived as one batch and feeds it to a `Trader` with its SQLite journal. Latency is from the sender's clock to the moment the publisher is
-given the command (CLOCK_MONOTONIC, one machine). The strategy trades about once in thirty ticks.
+A sender process writes frames (a 96-byte event each, with the time of sending in `trade_id`) to a loopback socket; this process reads
+whatever has arrived as one batch and feeds it to a `Trader` with its SQLite journal. Latency is from the sender's clock to the moment the
+publisher is given the command (CLOCK_MONOTONIC, one machine). The strategy trades about once in eleven ticks.
 """
 
 import json
@@ -54,7 +54,8 @@ def run(rate, count):
     with tempfile.TemporaryDirectory() as folder:
         journal = SqliteJournal(Path(folder) / "journal.db")
         trader = Trader.open(journal, "live", plan, publish, created_ns=0)
-        sender = subprocess.Popen([sys.executable, "-m", "benchmarks.live", str(listener.getsockname()[1]), str(rate), str(count)])
+        arguments = map(str, (listener.getsockname()[1], rate, count))
+        sender = subprocess.Popen([sys.executable, "-m", "benchmarks.live", *arguments])
         connection, _ = listener.accept()
         buffer, filled, done, batches = bytearray(1 << 21), 0, 0, 0
         view = memoryview(buffer)

@@ -23,7 +23,7 @@ class Breakout(Strategy):
             broker.buy(bar.instrument, broker.fraction(0.5))
         elif held > 0 and bar.close < self.middle:
             broker.close(bar.instrument)
-        lower, self.middle, self.upper = self.channel.update(bar.high, bar.low)
+        _lower, self.middle, self.upper = self.channel.update(bar.high, bar.low)
 
 
 if __name__ == "__main__":

@@ -12,14 +12,23 @@ from openbell.model import history
 from openbell.model.events import EVENT
 from openbell.model.time import DAY, HOUR, MINUTE, SECOND, WEEK, format_timeframe
 
-_SPACINGS = (SECOND, 5 * SECOND, 10 * SECOND, 15 * SECOND, 30 * SECOND, MINUTE, 2 * MINUTE, 3 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE,
-             30 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR, 6 * HOUR, 8 * HOUR, 12 * HOUR, DAY, WEEK)  # fmt: skip
+_SPACINGS = tuple(
+    count * unit
+    for unit, counts in (
+        (SECOND, (1, 5, 10, 15, 30)),
+        (MINUTE, (1, 2, 3, 5, 10, 15, 30)),
+        (HOUR, (1, 2, 4, 6, 8, 12)),
+        (DAY, (1,)),
+        (WEEK, (1,)),
+    )
+    for count in counts
+)
 
 
 class Batches:
     """Histories as numbered events: `symbols`, the bars' own timeframe (0 when there are none), and the batches in time order."""
 
-    def __init__(self, data: object, options: dict[str, Any], lot_size: float | None, bar_timeframe_ns: int | None) -> None:
+    def __init__(self, data: object, options: dict[str, Any], lot_size: float | None, bar_timeframe_ns: int | None = None) -> None:
         sources = data if isinstance(data, list | tuple) else [data]
         self.readers: list[HistoryReader] = [open_history(source, **options) for source in sources]
         self.kinds = {reader.kind for reader in self.readers}

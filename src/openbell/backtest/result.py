@@ -50,12 +50,16 @@ class Result:
     @cached_property
     def orders(self) -> np.ndarray[Any, Any]:
         """The submissions, one row each (dtype COMMAND)."""
-        return self.commands[self.commands["kind"] == enums.SUBMIT]
+        return self._rows(enums.SUBMIT)
+
+    def _rows(self, kind: int) -> np.ndarray[Any, Any]:
+        rows: np.ndarray[Any, Any] = self.commands[self.commands["kind"] == kind]
+        return rows
 
     @cached_property
     def fills(self) -> Fills:
         """The executions as columns."""
-        rows = self.commands[self.commands["kind"] == enums.FILL]
+        rows = self._rows(enums.FILL)
         return Fills(
             rows["ts_event"].copy(),
             rows["instrument"].copy(),
@@ -74,14 +78,14 @@ class Result:
     @cached_property
     def equity_ts(self) -> np.ndarray[Any, Any]:
         """Times of the equity curve: the start, every sample, the end."""
-        samples = self.commands[self.commands["kind"] == enums.EQUITY]["ts"]
+        samples = self._rows(enums.EQUITY)["ts"]
         keep = samples[(samples > self.start_ts) & (samples < self.end_ts)]
         return np.concatenate(([self.start_ts], keep, [self.end_ts]))
 
     @cached_property
     def equity(self) -> np.ndarray[Any, Any]:
         """The equity curve in money: what was paid in, every sample, what is left."""
-        rows = self.commands[self.commands["kind"] == enums.EQUITY]
+        rows = self._rows(enums.EQUITY)
         keep = rows[(rows["ts"] > self.start_ts) & (rows["ts"] < self.end_ts)]
         start = sum(assignment.cash for assignment in self.plan.assignments)
         return np.concatenate(([start], keep["amount"] / self._scale, [self.final_equity]))

@@ -75,15 +75,18 @@ def backtest(
     Raises DataError, StrategyError and UsageError, each saying what was found, what was expected and what to do.
 
     >>> import numpy as np
-    >>> result = backtest("moving_avg_crossover", {"time": np.arange(200) * 60, "close": 100 + np.sin(np.arange(200) / 9.0)},
-    ...                   params={"short_period": 3, "long_period": 8})
+    >>> result = backtest(
+    ...     "moving_avg_crossover",
+    ...     {"time": np.arange(200) * 60, "close": 100 + np.sin(np.arange(200) / 9.0)},
+    ...     params={"short_period": 3, "long_period": 8},
+    ... )
     >>> result.counts["orders"]
     7
     """
     asked = {"symbols": symbols, "start": start, "end": end, "sort": sort or None, "on_bad": on_bad}
     options = {name: value for name, value in asked.items() if value is not None}  # what is not asked is the data set's own choice
     cls = load(strategy)
-    batches = Batches(data, options, lot_size, parse_timeframe(bar_timeframe) if bar_timeframe else None)
+    batches = Batches(data, options, lot_size, parse_timeframe(bar_timeframe) if bar_timeframe else 0)
     if not timeframe:
         timeframe = format_timeframe(batches.bar_timeframe_ns or MINUTE)
     known = parameters(cls)
@@ -106,7 +109,7 @@ def backtest(
         if not events_done:
             start_ts = int(events[0]["ts_event"])
         for commands in engine.step(events):
-            digest.update(commands)
+            digest.update(commands.data)
             kept.append(commands.view(_PLAIN)[_KEPT[commands["kind"]]])
             candles.add_commands(commands)
         candles.add_bars(events)
@@ -134,12 +137,17 @@ def backtest(
         state_hash=engine.state_hash(),
         candles=candles.columns(),
         notes=notes,
-        data_name=data if isinstance(data, str) else ", ".join(map(str, data)) if _is_paths(data) else type(data).__name__,
+        data_name=name_of(data),
     )
 
 
-def _is_paths(data: object) -> bool:
-    return isinstance(data, list | tuple) and all(isinstance(item, str | Path) for item in data)
+def name_of(data: object) -> str:
+    """What to call data in a result: names and paths as they are, a frame by its type."""
+    if isinstance(data, str | Path):
+        return str(data)
+    if isinstance(data, list | tuple):
+        return ", ".join(name_of(item) for item in data)
+    return type(data).__name__
 
 
 def equity_interval(bar_timeframe_ns: int) -> int:
@@ -180,7 +188,7 @@ class CandleKeeper:
         for index, symbol in enumerate(self.symbols):
             rows = whole["instrument"] == index
             if rows.any():
-                prices = (whole[name][rows] for name in ("ts_event", "open", "high", "low", "close"))
-                found.append(Candles(symbol, *prices, whole["volume"][rows].astype(np.float64)))
+                part = {name: values[rows] for name, values in whole.items()}
+                volume = part["volume"].astype(np.float64)
+                found.append(Candles(symbol, part["ts_event"], part["open"], part["high"], part["low"], part["close"], volume))
         return found
-

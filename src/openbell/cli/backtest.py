@@ -113,7 +113,8 @@ def backtest(
 def _counts(result: Any) -> str:
     counts = result.counts
     speed = counts["events"] / max(result.seconds, 1e-9)
-    return f"{counts['events']:,} events, {counts['orders']:,} orders, {counts['fills']:,} fills in {result.seconds:.2f} s ({speed:,.0f} events/s)"
+    done = ", ".join(f"{counts[name]:,} {name}" for name in ("events", "orders", "fills"))
+    return f"{done} in {result.seconds:.2f} s ({speed:,.0f} events/s)"
 
 
 def _pair(text: str) -> tuple[str, float]:

@@ -71,7 +71,8 @@ class Engine:
 
         Each yielded array is a view that the next one overwrites: copy what is to be kept.
         """
-        assert events.dtype == EVENT and events.flags.c_contiguous, "events must be a contiguous array of EVENT"
+        assert events.dtype == EVENT, "events are an array of EVENT"
+        assert events.flags.c_contiguous, "events are contiguous"
         if len(events) and int(events[0]["seq"]) != int(self.head["seq"]) + 1:
             raise JournalError(f"events start at seq {events[0]['seq']}", f"seq {int(self.head['seq']) + 1}", "feed every event once, in order")
         state, commands, capacity, reserve, table = self._addresses
@@ -84,9 +85,8 @@ class Engine:
 
     def run(self, events: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Feed events and return a copy of all commands they caused."""
-        # As bytes, because numpy would lay the union out anew, with its members side by side.
-        parts = [part.view(np.uint8).copy() for part in self.step(events)]
-        return np.concatenate(parts).view(COMMAND) if parts else np.zeros(0, COMMAND)
+        parts = [join([part]) for part in self.step(events)]
+        return join(parts) if parts else np.zeros(0, COMMAND)
 
     def checkpoint(self) -> bytes:
         """The whole state."""
@@ -104,7 +104,7 @@ class Engine:
 
     def state_hash(self) -> str:
         """SHA-256 of the state, in hex."""
-        return hashlib.sha256(self.state).hexdigest()
+        return hashlib.sha256(self.state.data).hexdigest()
 
 
 def compile_handlers(classes: list[type[Strategy]], seats: list[Seat], faults: list[BaseException]) -> dict[tuple[int, int], Any]:

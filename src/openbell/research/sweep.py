@@ -1,7 +1,7 @@
 """A sweep: one strategy over one history with many parameter sets, all of them through the kernel that trades.
 
-The history is cut into chunks that fit the cache, and every parameter set takes a chunk before the next chunk is touched. Threads share the
-events and nothing else. A parameter set differs from its neighbours only in the bytes of its state, so all of them run the same machine code.
+The history is cut into chunks that fit the cache, and every parameter set takes a chunk before the next chunk is touched. Threads share
+the events and nothing else. A parameter set differs from its neighbours only in the bytes of its state, so all run the same machine code.
 """
 
 import itertools
@@ -81,7 +81,7 @@ def sweep(
     if not params:
         raise UsageError("a sweep of no parameter sets", "at least one")
     cls = load(strategy)
-    batches = Batches(data, {"symbols": symbols} if symbols else {}, lot_size, parse_timeframe(bar_timeframe) if bar_timeframe else None)
+    batches = Batches(data, {"symbols": symbols} if symbols else {}, lot_size, parse_timeframe(bar_timeframe) if bar_timeframe else 0)
     timeframe = timeframe or format_timeframe(batches.bar_timeframe_ns or MINUTE)
     source = strategy if isinstance(strategy, str) else cls.__name__
     plan = Plan(
@@ -106,7 +106,10 @@ def sweep(
 
     faults: list[BaseException] = []
     table = np.zeros(enums.HANDLER_SLOTS, np.int64)
-    kept = {index: handler(cls, enums.HANDLER_NAMES[index], seat.dtype, HANDLER_EVENTS[index], BROKER, cls.compiled, faults) for index in handlers(cls)}
+    kept = {
+        index: handler(cls, enums.HANDLER_NAMES[index], seat.dtype, HANDLER_EVENTS[index], BROKER, cls.compiled, faults)
+        for index in handlers(cls)
+    }
     for index, callback in kept.items():
         table[index] = callback.address
     reserve = commands_max(plan, int(template[: ENGINE_STATE.itemsize].view(ENGINE_STATE)[0]["builder_count"]))
@@ -159,6 +162,8 @@ def _widen(place: Any, record: Any) -> None:
         elif target.shape[target.ndim - value.ndim :] == value.shape:
             place[name] = value
         elif value.any():
-            raise UsageError(f"field {name} has shape {value.shape} for some parameters and {target.shape} for others", "arrays of one shape")
+            raise UsageError(
+                f"field {name} has shape {value.shape} for some parameters and {target.shape} for others", "arrays of one shape"
+            )
         else:
             place[name] = 0

@@ -16,8 +16,8 @@
             elif fast < slow and broker.position(bar.instrument) > 0:
                 broker.close(bar.instrument)
 
-`setup` runs once, in Python, and only declares: the indicators, numbers and arrays it sets on `self` become the fields of the strategy's state
-record, one record for each instrument. A strategy with `on_slice` sees all instruments together and has one record in all.
+`setup` runs once, in Python, and only declares: the indicators, numbers and arrays it sets on `self` become the fields of the strategy's
+state record, one record for each instrument. A strategy with `on_slice` sees all instruments together and has one record in all.
 """
 
 import math
