@@ -11,6 +11,7 @@ from openbell.engine.plan import Assignment, Plan
 from openbell.model import enums
 from openbell.model.commands import COMMAND
 from openbell.model.events import EVENT
+from openbell.model.jit import join
 from openbell.model.plan import NO_LIMITS, Listing, Venue
 from openbell.model.time import DAY, SECOND
 from openbell.strategies.strategy import Strategy
@@ -53,7 +54,7 @@ class Scene:
         for name, value in fields.items():
             member[name] = value
         new = self.engine.run(event)
-        self.commands = np.concatenate([self.commands, new])
+        self.commands = join([self.commands, new])
         return new[new["kind"] != enums.EQUITY]
 
     def trade(self, price, quantity=1_000_000, **fields):
