@@ -109,7 +109,7 @@ def backtest(
         if not events_done:
             start_ts = int(events[0]["ts_event"])
         for commands in engine.step(events):
-            digest.update(commands.data)
+            digest.update(commands.tobytes())
             kept.append(commands.view(_PLAIN)[_KEPT[commands["kind"]]])
             candles.add_commands(commands)
         candles.add_bars(events)

@@ -50,7 +50,9 @@ class Record(VOID):  # type: ignore[misc]
     def __getattribute__(self, name: str) -> Any:
         # Fields come first: numpy gives every scalar attributes such as `sum`, `size` and `fill`.
         if not name.startswith("__") and name in (np.void.__getattribute__(self, "dtype").names or ()):
-            return self[name]
+            value = self[name]
+            # Compiled code computes with small integers as int64; numpy alone would keep them small and overflow.
+            return np.int64(value) if isinstance(value, np.integer) else value
         return np.void.__getattribute__(self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:

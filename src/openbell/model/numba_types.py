@@ -16,15 +16,15 @@ import numpy as np
 from llvmlite import ir
 from numba import config, njit, typeof, types
 from numba.core import cgutils, errors
-from numba.core.registry import cpu_target
 from numba.core.imputils import lower_builtin, lower_getattr
+from numba.core.registry import cpu_target
 from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr
 from numba.extending import intrinsic, models, overload, register_model, typeof_impl
 from numba.np.arrayobj import record_getattr
 from numba.np.numpy_support import from_dtype
 
-from openbell.errors import CompileError
 from openbell.model import jit
+from openbell.model.compile_errors import compile_error
 
 OPTIONS = {"error_model": "numpy", "nogil": True}
 #: For functions that only compiled code calls: no wrappers for Python or C, which saves half of the compile time.
@@ -161,9 +161,11 @@ class _Members(AttributeTemplate):
     key = RecordType
 
     def generic_resolve(self, record: Any, name: str) -> Any:
-        function = None if name in record.fields else _member(record.cls, name)
+        if name in record.fields:
+            return None  # numba's own rule for records
+        function = _member(record.cls, name)
         if function is None:
-            return None
+            raise errors.NumbaAttributeError(f"{record.cls.__name__} has no field or method {name!r}")
         if name in jit.property_names:
             return function.get_call_type(self.context, (record,), {}).return_type
         return types.BoundFunction(_method_template(name), record)
@@ -276,7 +278,7 @@ def compile_handler(cls: type[jit.Record], name: str, state: np.dtype[Any], even
         try:
             code = njit("void(int64,int64,int64)", cache=writable and None not in sources, **INNER)(module.__dict__["handler"])
         except errors.NumbaError as error:
-            raise CompileError(_explain(cls, name, error)) from error
+            raise compile_error(cls, name, str(error)) from error
     compiled = code.overloads[code.signatures[0]]
     code.address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
     return code
@@ -286,29 +288,3 @@ def _digest(text: str) -> str:
     import hashlib
 
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _explain(cls: type[jit.Record], name: str, error: errors.NumbaError) -> str:
-    """One sentence and a line number out of numba's report."""
-    import re
-
-    text = str(error)
-    files = {inspect.getsourcefile(base) for base in cls.__mro__ if base.__module__ not in ("numpy", "builtins", "openbell.model.jit")}
-    places = [(file, int(line)) for file, line in re.findall(r'File "([^"]+)", line (\d+)', text)]
-    mine = [place for place in places if place[0] in files or any(file and file.endswith(place[0].lstrip(".")) for file in files)]
-    where = ""
-    if mine or places:
-        file, line = (mine or places)[-1]
-        full = next((known for known in files if known and known.endswith(file.lstrip("."))), file)
-        source = Path(full).read_text().splitlines() if Path(full).is_file() else []
-        code = source[line - 1].strip() if 0 < line <= len(source) else ""
-        where = f"\n  {full}:{line}: {code}"
-    noise = ("Failed in", "During:", "File ", "-", "<source", "Overload", "There are", "No implementation of function Function(<intrinsic")
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    reasons = [line for line in lines if not line.startswith(noise) and any(word in line for word in (
-        "Unknown attribute", "NameError", "not supported", "cannot", "Cannot", "Untyped", "has no field", "Invalid use", "undefined", "not defined",
-        "Unsupported", "unify"))]
-    reason = reasons[-1] if reasons else (lines[1] if len(lines) > 1 else lines[0])
-    return (f"{cls.__name__}.{name} cannot be compiled: {reason}{where}\n"
-            "Expected: numbers, the indicators and fields declared in setup(), the bar and the broker. "
-            "Use those, or set `compiled = False` on the strategy to run it as plain Python.")
