@@ -1,0 +1,41 @@
+"""What comes in to a trader: batches of events joined into one, and what a user asks for as an event of the same order."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from openbell.model import enums
+from openbell.model.events import EVENT
+
+EventArray = np.ndarray[Any, Any]
+
+#: Events in one batch at most: one transaction, and the memory that recovery needs.
+BATCH_MAX = 1 << 18
+
+
+def concatenated(parts: Sequence[EventArray]) -> EventArray:
+    """Arrays of EVENT as one. As bytes, because `np.concatenate` would lay the union out anew, with its members side by side."""
+    return parts[0] if len(parts) == 1 else np.concatenate([np.ascontiguousarray(part).view(np.uint8) for part in parts]).view(EVENT)
+
+
+def request_event(
+    action: int, *, strategy: int, now_ns: int = 0, instrument: int = -1, side: int = 0, order_type: int = enums.MARKET,
+    time_in_force: int = enums.GTC, size_kind: int = enums.BY_QUANTITY, quantity: int = 0, limit_price: float = 0.0,
+    stop_price: float = 0.0, order_id: int = 0,
+) -> EventArray:  # fmt: skip
+    """One REQUEST event (an array of one, without `seq`).
+
+    `now_ns` 0 means the session's own time, which a recorded session needs: the time of day would end all of its candles.
+    `quantity` is lots, or money for BY_NOTIONAL.
+    """
+    event = np.zeros(1, EVENT)
+    request = event["request"]
+    request["ts_available"], request["ts_event"], request["kind"] = now_ns, now_ns, enums.REQUEST
+    for name, value in (
+        ("action", action), ("strategy", strategy), ("instrument", instrument), ("side", side), ("order_type", order_type),
+        ("time_in_force", time_in_force), ("size_kind", size_kind), ("quantity", quantity), ("limit_price", limit_price),
+        ("stop_price", stop_price), ("order_id", order_id),
+    ):  # fmt: skip
+        request[name] = value
+    return event
