@@ -39,8 +39,9 @@ $(DEV): requirements-dev.lock $(RUNTIME)
 	@scripts/setup.sh dev
 	@touch $@
 
-$(WEB): $(wildcard scripts/build_web.sh) $(FRONTEND) $(BASE)
-	@if [ -e scripts/build_web.sh ]; then scripts/build_web.sh; touch $@; else echo "openbell setup: scripts/build_web.sh is missing, so there is no web page" >&2; fi
+$(WEB): scripts/build_web.sh $(FRONTEND) $(BASE)
+	@scripts/build_web.sh
+	@touch $@
 
 setup: $(BASE) ## .venv with what openbell needs to run, and the web page
 	@$(MAKE) --no-print-directory --silent --output-sync=target -j2 $(RUNTIME) $(WEB)
@@ -70,8 +71,9 @@ dev: install-tools ## the platform, restarted when a source changes
 
 # --- check
 
-test: install-tools ## every test
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+test: install-tools ## every test (those of the page need a Chromium; where none can be had, they are left out, and it says so)
+	@if CHROMIUM=$$(scripts/chromium.sh); then export CHROMIUM; browser=browser; else browser="not browser"; echo "the tests of the page are left out" >&2; fi; \
+	$(BIN)/python -m pytest -n 2 -m "not browser or $$browser" $(ARGS)
 
 test-coverage: install-tools ## every test, with a coverage report in htmlcov/
 	@NUMBA_DISABLE_JIT=0 $(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-report=html $(ARGS)

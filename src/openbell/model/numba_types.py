@@ -46,6 +46,7 @@ class RecordType(types.Record):
 
     @property
     def key(self) -> Any:
+        """What makes two types equal."""
         return self.name
 
 

@@ -33,24 +33,31 @@ class EngineState(Record):
     """The head of the state, and the way from it to every table."""
 
     def instrument(self, index: int) -> Any:
+        """One instrument."""
         return instrument_at(address_of(self) + self.instruments_offset, index)
 
     def account(self, strategy: int) -> Any:
+        """The account of a strategy."""
         return account_at(address_of(self) + self.accounts_offset, strategy)
 
     def holding(self, strategy: int, instrument: int) -> Any:
+        """What a strategy holds of an instrument."""
         return position_at(address_of(self) + self.positions_offset, strategy * self.instrument_count + instrument)
 
     def order(self, slot: int) -> Any:
+        """One slot of the order table."""
         return order_at(address_of(self) + self.orders_offset, slot)
 
     def intent(self, index: int) -> Any:
+        """One row of what handlers asked for."""
         return intent_at(address_of(self) + self.intents_offset, index)
 
     def builder(self, index: int) -> Any:
+        """One candle builder."""
         return builder_at(address_of(self) + self.builders_offset, index)
 
     def subscription(self, index: int) -> Any:
+        """One row of who follows what."""
         return subscription_at(address_of(self) + self.subscriptions_offset, index)
 
     def fill(self) -> Any:
