@@ -6,6 +6,7 @@ least one order is filled, with at least one active strategy that may be paused,
 """
 
 import re
+import os
 import shutil
 from collections.abc import Callable, Iterator
 
@@ -56,7 +57,7 @@ class Wire:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The machine's Chromium, headless; its absence is a failure, not a reason to skip."""
-    executable = shutil.which("chromium")
+    executable = os.environ.get("CHROMIUM") or shutil.which("chromium")
     if executable is None:
         pytest.fail("found no chromium; install it: apt-get install -y --no-install-recommends chromium")
     with sync_playwright() as playwright:
