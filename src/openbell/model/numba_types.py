@@ -150,7 +150,9 @@ def _member(cls: type[jit.Record], name: str) -> Any:
     function = member.fget if isinstance(member, property) else member
     if not inspect.isfunction(function):
         return None
-    dispatcher = njit(forceinline=getattr(function, "inlined", False), **INNER)(function)
+    # A user's own code may not write beyond its arrays: the strategy faults instead.
+    options = {**INNER, "boundscheck": not cls.__module__.startswith("openbell.")}
+    dispatcher = njit(forceinline=getattr(function, "inlined", False), **options)(function)
     _alive.append(dispatcher)  # numba's type of it holds only a weak reference
     return typeof(dispatcher)
 
