@@ -28,7 +28,12 @@ def version() -> None:
     print(__version__)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> None:
+    """The command line: run a command and exit with its code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
     """Run a command; returns its exit code. An error of ours is one line on stderr, without a traceback."""
     from cyclopts import App, CycloptsError
 
@@ -40,11 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_error=False,
         result_action="return_value",
         suppress_keyboard_interrupt=False,
+        help_format="plaintext",
     )
     for name, where, about in COMMANDS:
         app.command(where, name=name, help=about)
     try:
-        result = app(sys.argv[1:] if arguments is None else list(arguments))
+        result = app(list(arguments))
     except OpenbellError as error:
         print(f"openbell: {error}", file=sys.stderr)
         return error.exit_code

@@ -16,6 +16,7 @@ from openbell.errors import OpenbellError, StorageError
 from openbell.observability import configure_logging
 from openbell.services.plans import make_plan
 from openbell.services.platform import Platform
+from openbell.services.prepare import prepare
 from openbell.services.recordings import shipped_session
 from openbell.services.runs import choose_run, now_ns
 
@@ -30,6 +31,7 @@ def run_to_the_end(speed: float, json: Path | None, data_dir: Path | None, fresh
         feed = ReplayFeed(source, speed)
         plan = make_plan(TradingSettings(strategies=strategies()), listings)
         run, resumed = choose_run(journal, "demo", plan, feed, fresh)
+        prepare(plan)
         platform = Platform(plan, feed, journal, run, folder / "candles-recorded.db", now_ns())
         seconds = asyncio.run(_play(platform))
         result = result_of(platform, seconds)

@@ -22,6 +22,7 @@ from openbell.observability import configure_logging
 from openbell.services.gateway_server import check_host, listen, parse_address
 from openbell.services.plans import first_price, make_plan, simulated_listing
 from openbell.services.platform import Platform
+from openbell.services.prepare import prepare
 from openbell.services.recordings import recorded_file, shipped_session
 from openbell.services.runs import choose_run, now_ns
 
@@ -102,6 +103,7 @@ def serve(
         importing = threading.Thread(target=importlib.import_module, args=("openbell.services.gateway",))
         importing.start()
         with terminal.working("preparing the kernel (the very first time this compiles it, for 10 to 20 s)"):
+            prepare(plan)
             platform = Platform(plan, feed[0], journal, run, candles, now_ns(), trading.event_bus_buffer)
             importing.join()
             platform.add_gateway(sockets[0], sockets[1], settings.server.allowed_hosts)

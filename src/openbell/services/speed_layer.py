@@ -68,6 +68,8 @@ class SpeedLayer:
             self.prices[symbol] = Price((bid + ask) / 2.0, bid, ask, None, ts)
         else:
             price.bid, price.ask, price.ts = bid, ask, ts
+            if price.quantity is None:  # there was no trade yet
+                price.price = (bid + ask) / 2.0
 
     def _trade(self, symbol: str, instrument: int, event: Any) -> None:
         value, ts = float(event["trade"]["price"]), int(event["ts_event"]) // MILLISECOND

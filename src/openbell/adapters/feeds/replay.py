@@ -19,6 +19,8 @@ from openbell.model.events import EVENT
 from openbell.model.time import MINUTE
 
 FRAME_S = 0.02
+#: Candles up to this long are closed at the end of a recording.
+CLOSING_NS = 5 * MINUTE
 #: Events in one array at full speed, and at most in a frame.
 ARRAY_ROWS = 512
 #: How far the session may fall behind before its clock is set anew.
@@ -56,7 +58,7 @@ class Recording:
         if number >= first and last:
             timer = np.zeros(1, EVENT)
             timer["kind"], timer["instrument"] = enums.TIMER, -1
-            timer["ts_event"] = timer["ts_available"] = (last // MINUTE + 1) * MINUTE
+            timer["ts_available"], timer["ts_event"] = last, (last // CLOSING_NS + 1) * CLOSING_NS
             yield timer
 
     def progress(self, ts: int) -> float | None:
