@@ -6,7 +6,9 @@ Quantities are in units of the instrument (floats at this border, whole lots ins
 from typing import Any
 
 from openbell.model import enums
-from openbell.model.jit import as_size, layout, pointer
+from openbell.model.accounts import position_at
+from openbell.model.instruments import instrument_at
+from openbell.model.jit import address_of, as_size, layout, pointer
 from openbell.model.money import to_lots, whole
 from openbell.model.orders import INTENTS_MAX
 from openbell.model.state import ENGINE_FIELDS, ENGINE_SIZE, EngineState
@@ -14,6 +16,18 @@ from openbell.model.state import ENGINE_FIELDS, ENGINE_SIZE, EngineState
 
 class Broker(EngineState):
     """The strategy's hands. Orders go through the risk checks when the handler has returned, and fill at a later event."""
+
+    def instrument(self, index: int) -> Any:
+        """The record of an instrument; a strategy that asks for one that is not there faults."""
+        if not 0 <= index < self.instrument_count:
+            raise IndexError("no instrument with this index")
+        return instrument_at(address_of(self) + self.instruments_offset, index)
+
+    def holding(self, strategy: int, instrument: int) -> Any:
+        """The position record of a strategy in an instrument."""
+        if not 0 <= instrument < self.instrument_count:
+            raise IndexError("no instrument with this index")
+        return position_at(address_of(self) + self.positions_offset, strategy * self.instrument_count + instrument)
 
     # What is.
 
