@@ -17,6 +17,7 @@ BASE := .venv/.stamp-base
 RUNTIME := .venv/.stamp-runtime
 DEV := .venv/.stamp-dev
 WEB := .venv/.stamp-web
+KERNEL := .venv/.stamp-kernel
 FRONTEND := $(shell find frontend \( -name node_modules -o -name .next -o -name out \) -prune -o -type f -not -name next-env.d.ts -not -name '*.tsbuildinfo' -print 2>/dev/null)
 
 .PHONY: help setup demo run run-local dev test test-coverage lint format bench build lock install-tools clean \
@@ -43,8 +44,14 @@ $(WEB): scripts/build_web.sh $(FRONTEND) $(BASE)
 	@scripts/build_web.sh
 	@touch $@
 
-setup: $(BASE) ## .venv with what openbell needs to run, and the web page
-	@$(MAKE) --no-print-directory --silent --output-sync=target -j2 $(RUNTIME) $(WEB)
+# The kernel is compiled once, beside the building of the page, so that the first start need not wait for it.
+$(KERNEL): $(RUNTIME)
+	@echo "openbell setup: compiling the kernel" >&2
+	@$(BIN)/openbell demo --speed max --exit > /dev/null
+	@touch $@
+
+setup: $(BASE) ## .venv with what openbell needs to run, the web page, and the kernel compiled
+	@$(MAKE) --no-print-directory --silent --output-sync=target -j2 $(KERNEL) $(WEB)
 
 install-tools: setup $(DEV) ## the tools for tests, lint and types as well
 
