@@ -1,7 +1,7 @@
 """Candles from trades, or from shorter candles: open, high, low, close, volume, traded value and number of trades.
 
-Candles start at whole multiples of their timeframe since 1970 UTC, so they need no time zone. A quiet stretch makes no candle. A trade out of
-order enters the candle of its own time as long as that candle is open: it may take its open or close, by time. A candle closes when the
+Candles start at whole multiples of their timeframe since 1970 UTC, so they need no time zone. A quiet stretch makes no candle. A trade out
+of order enters the candle of its own time as long as that candle is open: it may take its open or close, by time. A candle closes when the
 latest trade seen (the watermark) is `lateness_ns` past its end; a trade that comes after that is late, and the caller counts it.
 """
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from openbell.model.candles import NEVER, OPEN_BARS
 from openbell.model.enums import BAR
-from openbell.model.jit import address_of, inline_kernel, kernel
 from openbell.model.events import bar_at
+from openbell.model.jit import address_of, inline_kernel, kernel
 
 _RING = OPEN_BARS - 1
 _BARS_OFFSET = 48 + OPEN_BARS * 16

@@ -97,7 +97,7 @@ class Broker(EngineState):
         return self.intend(enums.SELL, instrument, size, limit, stop, time_in_force)
 
     def close(self, instrument: int) -> Any:
-        """Bring the position to zero at market, less what open orders already close. Returns the order id, 0 when there is nothing to do."""
+        """Bring the position to zero at market, less what open orders already close. Returns the order id, 0 for nothing to do."""
         held = self.holding(self.strategy, instrument)
         lots = held.quantity
         if lots > 0:

@@ -74,7 +74,8 @@ class Engine:
         assert events.dtype == EVENT, "events are an array of EVENT"
         assert events.flags.c_contiguous, "events are contiguous"
         if len(events) and int(events[0]["seq"]) != int(self.head["seq"]) + 1:
-            raise JournalError(f"events start at seq {events[0]['seq']}", f"seq {int(self.head['seq']) + 1}", "feed every event once, in order")
+            expected = f"seq {int(self.head['seq']) + 1}"
+            raise JournalError(f"events start at seq {events[0]['seq']}", expected, "feed every event once, in order")
         state, commands, capacity, reserve, table = self._addresses
         address, left = events.ctypes.data, len(events)
         while left:

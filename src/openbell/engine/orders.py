@@ -156,7 +156,7 @@ def cancel_all(engine: Any, strategy: int, reason: int) -> None:
 
 @kernel
 def request_modify(engine: Any, intent: Any) -> None:
-    """Change an open order, after the same checks as a new one. It keeps its id and loses its place in time; refused, it stays as it was."""
+    """Change an open order, after the checks of a new one. It keeps its id and loses its place in time; refused, it stays as it was."""
     slot = find_order(engine, intent.strategy, intent.order_id)
     if slot < 0:
         _emit_intent(engine, enums.REFUSED, intent, 0.0, enums.UNKNOWN_ORDER)

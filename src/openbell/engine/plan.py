@@ -31,7 +31,7 @@ class Plan:
 
     listings: tuple[Listing, ...]
     assignments: tuple[Assignment, ...]
-    venue: Venue = Venue()
+    venue: Venue = field(default_factory=Venue)
     candles: tuple[str, ...] = ()
     bar_timeframe: str = ""
     publish_candles: bool = False
@@ -63,7 +63,8 @@ class Plan:
 
         cash, cash_max = sum(assignment.cash for assignment in self.assignments), 2e18 / 10.0 ** exponent(self.currency)
         if not cash <= cash_max:
-            raise ConfigError(f"the strategies have {cash:g} {self.currency} together", f"at most {cash_max:g}, so that every sum fits 64 bits")
+            found = f"the strategies have {cash:g} {self.currency} together"
+            raise ConfigError(found, f"at most {cash_max:g}, so that every sum fits 64 bits")
         for name, low, high in (("order_capacity", 1, 1 << 20), ("intent_capacity", 2, INTENTS_MAX + 1)):
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"{name} is {getattr(self, name)}", f"from {low} to {high}")
@@ -92,7 +93,8 @@ class Plan:
                 **data,
                 "listings": tuple(Listing(**item) for item in data["listings"]),
                 "assignments": tuple(
-                    Assignment(**{**item, "symbols": tuple(item["symbols"]), "limits": Limits(**item["limits"])}) for item in data["assignments"]
+                    Assignment(**{**item, "symbols": tuple(item["symbols"]), "limits": Limits(**item["limits"])})
+                    for item in data["assignments"]
                 ),
                 "venue": Venue(**data["venue"]),
                 "candles": tuple(data["candles"]),

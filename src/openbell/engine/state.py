@@ -56,14 +56,14 @@ def first_state(plan: Plan, classes: list[type[Strategy]]) -> tuple[np.ndarray[A
     seats = []
     for cls, assignment, instruments in zip(classes, plan.assignments, followed, strict=True):
         record = declare(cls, assignment.params, len(instruments))
-        count = 1 if is_portfolio(cls) else len(instruments)
-        first_records.append(np.repeat(np.asarray(record)[None], count))
+        copies = 1 if is_portfolio(cls) else len(instruments)
+        first_records.append(np.repeat(np.asarray(record)[None], copies))
         seats.append(Seat(cls, record.dtype, end, instruments))
-        end = _align(end + count * record.dtype.itemsize)
+        end = _align(end + copies * record.dtype.itemsize)
     slices = {}
-    for index, (cls, instruments) in enumerate(zip(classes, followed, strict=True)):
+    for row, (cls, instruments) in enumerate(zip(classes, followed, strict=True)):
         if is_portfolio(cls):
-            slices[index] = end
+            slices[row] = end
             end = _align(end + SLICE_RECORD.itemsize + len(instruments) * BAR_RECORD.itemsize)
 
     state = _aligned(end)

@@ -6,8 +6,8 @@ The conditions, in words:
   day. A bar begins at its start, so only bars whose whole span is after the arrival count; anything else when it became available.
 * A market order trades at the event's opposite side: the offer or bid of a quote, the price of a trade (the standing offer or bid where the
   instrument has quotes), the open of a bar. With FILL_PREVAILING an order that arrives meets the price that stood before the event instead.
-* A limit order that could trade when it arrives does so as a taker, at that price. Otherwise it rests, and trades at its limit as a maker when
-  the market touches it; a bar that opens beyond it gives the better open.
+* A limit order that could trade when it arrives does so as a taker, at that price. Otherwise it rests, and trades at its limit as a maker
+  when the market touches it; a bar that opens beyond it gives the better open.
 * A stop triggers when the market touches it, and then is a market (or limit) order within the same event; within a bar it trades at the
   stop, or at the open when the bar opened beyond it.
 * IOC and FOK orders meet one event: of a bar its open only. What does not trade then is canceled. A stop waits for its trigger first.

@@ -29,6 +29,9 @@ def compile_error(cls: type, name: str, report: str) -> CompileError:
     telling = [line for line in lines if not line.startswith(_NOISE) and any(word in line for word in _TELLING)]
     reason = telling[-1] if telling else lines[1] if len(lines) > 1 else report
     file, line, code = _place(cls, name, report)
+    word = re.search(r"'(\w+)'", reason)
+    if word and not re.search(rf"\b{word[1]}\b", code):
+        line, code = _line_of(word[1], cls) or (line, code)
     return CompileError(
         f"{file}:{line}: {cls.__name__}.{name} cannot be compiled: {reason.rstrip('.')}, in `{code}`",
         "numbers, the indicators and fields declared in setup(), the bar and the broker",
@@ -52,3 +55,9 @@ def _place(cls: type, name: str, report: str) -> tuple[str, int, str]:
         file, line = inspect.getsourcefile(getattr(cls, name)) or "?", inspect.getsourcelines(getattr(cls, name))[1]
     source = Path(file).read_text().splitlines() if Path(file).is_file() else []
     return file, line, source[line - 1].strip() if 0 < line <= len(source) else ""
+
+
+def _line_of(word: str, cls: type) -> tuple[int, str] | None:
+    """The first line of the class that has the word, where numba names only the caller or nothing: number, text."""
+    lines, first = inspect.getsourcelines(cls)
+    return next(((first + place, line.strip()) for place, line in enumerate(lines) if re.search(rf"\b{word}\b", line)), None)

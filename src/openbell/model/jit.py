@@ -34,7 +34,8 @@ INTERPRETED = os.environ.get("OPENBELL_INTERPRETED", "") not in ("", "0")
 PURE_ROOMS = ("model", "bars", "indicators", "risk", "execution", "portfolio", "engine", "strategies")
 PACKAGE = Path(__file__).resolve().parents[1]
 
-#: Every handler has this C signature: (two places it may write to, address of its state, of its event, of the engine) -> 0, or 1 if it raised.
+#: Every handler has this C signature: (two places it may write to, address of its state, of its event, of the engine) -> 0, or 1 if it
+#: raised.
 HANDLER = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 
 #: The base of records; of no known type, because their fields are attributes that only the dtype knows.
@@ -120,8 +121,9 @@ class Pointer:
         self._window = ctypes.c_char * dtype.itemsize
 
     def __call__(self, address: int, index: int) -> Any:
+        """The record, a view."""
         window = self._window.from_address(int(address) + int(index) * self.dtype.itemsize)
-        return np.frombuffer(window, self.dtype)[0]
+        return np.frombuffer(memoryview(window), self.dtype)[0]
 
 
 _pointers: dict[Any, Pointer] = {}
@@ -162,6 +164,7 @@ class Primitive:
         self.function = function
 
     def __call__(self, *args: Any) -> Any:
+        """What it does interpreted."""
         return self.function(*args)
 
 
@@ -194,6 +197,7 @@ class Kernel:
         return _numba().entry_kernel(self.function)
 
     def __call__(self, *args: Any) -> Any:
+        """Compile at the first call, and run."""
         return self.entry(*args)
 
 
@@ -213,8 +217,15 @@ def inline_kernel(function: Callable[..., Any]) -> Any:
     return function if INTERPRETED else Kernel(function, inline=True)
 
 
-def handler(cls: type[Record], name: str, state: np.dtype[Any], event: np.dtype[Any], engine: np.dtype[Any], compiled: bool,
-            faults: list[BaseException]) -> Any:
+def handler(
+    cls: type[Record],
+    name: str,
+    state: np.dtype[Any],
+    event: np.dtype[Any],
+    engine: np.dtype[Any],
+    compiled: bool,
+    faults: list[BaseException],
+) -> Any:
     """A function at an address that calls `cls.name(state, event, engine)`; keep the returned object alive and use its `.address`.
 
     An exception in it makes the call return non-zero: interpreted, the exception is appended to `faults`; compiled, it is only counted.

@@ -36,7 +36,7 @@ def from_minor(minor: int, currency: str) -> float:
 def round_half_up(value: float) -> int:
     """The nearest integer, halves upwards, within AMOUNT_MAX; the same interpreted and compiled."""
     if -AMOUNT_MAX < value < AMOUNT_MAX:
-        return int(math.floor(value + 0.5))
+        return math.floor(value + 0.5)
     return int(AMOUNT_MAX) if value > 0.0 else -int(AMOUNT_MAX)
 
 

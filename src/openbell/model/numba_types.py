@@ -42,7 +42,7 @@ class RecordType(types.Record):
         super().__init__(fields, size, True)
         # A class defined anew in a notebook is another type; ours must have the same name in every process, for the disk cache.
         version = "" if cls.__module__.startswith("openbell.") else str(id(cls))
-        self.name = f"{cls.__module__}.{cls.__qualname__}:{version}:{self.name}"
+        self.name: str = f"{cls.__module__}.{cls.__qualname__}:{version}:{self.name}"
 
     @property
     def key(self) -> Any:

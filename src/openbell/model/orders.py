@@ -8,8 +8,8 @@ INTENTS_MAX = 1023
 
 _FROM = {
     enums.SUBMITTED: (
-        enums.ACCEPTED, enums.PARTIALLY_FILLED, enums.FILLED, enums.CANCELED, enums.EXPIRED, enums.REJECTED, enums.UNKNOWN, enums.PENDING_CANCEL,
-        enums.PENDING_MODIFY,
+        enums.ACCEPTED, enums.PARTIALLY_FILLED, enums.FILLED, enums.CANCELED, enums.EXPIRED, enums.REJECTED, enums.UNKNOWN,
+        enums.PENDING_CANCEL, enums.PENDING_MODIFY,
     ),
     enums.ACCEPTED: (
         enums.PARTIALLY_FILLED, enums.FILLED, enums.CANCELED, enums.EXPIRED, enums.PENDING_CANCEL, enums.PENDING_MODIFY, enums.UNKNOWN,

@@ -199,7 +199,6 @@ ENGINE_STATE = layout(EngineState, ENGINE_SIZE, ENGINE_FIELDS)
 engine_at = pointer(ENGINE_STATE)
 
 
-
 class Word(Record):
     """One int64: an entry of the handler table, the address of a handler."""
 

@@ -21,6 +21,7 @@ state record, one record for each instrument. A strategy with `on_slice` sees al
 """
 
 import math
+import traceback
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -100,7 +101,12 @@ def declare(cls: type[Strategy], values: dict[str, Any], instruments: int) -> An
     declaration = Declaration(instruments)
     for name, parameter in known.items():
         setattr(declaration, name, _checked(cls, name, parameter, values.get(name, parameter.default)))
-    cls.setup(declaration)  # type: ignore[arg-type]
+    try:
+        cls.setup(declaration)  # type: ignore[arg-type]
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"line {last.lineno} of {last.filename.rpartition('/')[2]}"
+        raise StrategyError(f"{cls.__name__}.setup failed: {type(error).__name__}: {error} ({place})") from error
     fields: list[tuple[Any, ...]] = []
     content: dict[str, Any] = {}
     for name, value in vars(declaration).items():
