@@ -21,7 +21,6 @@ state record, one record for each instrument. A strategy with `on_slice` sees al
 """
 
 import math
-import traceback
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -104,9 +103,11 @@ def declare(cls: type[Strategy], values: dict[str, Any], instruments: int) -> An
     try:
         cls.setup(declaration)  # type: ignore[arg-type]
     except Exception as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"line {last.lineno} of {last.filename.rpartition('/')[2]}"
-        raise StrategyError(f"{cls.__name__}.setup failed: {type(error).__name__}: {error} ({place})") from error
+        place = error.__traceback__
+        while place and place.tb_next:
+            place = place.tb_next
+        where = f"line {place.tb_lineno} of {place.tb_frame.f_code.co_filename.rpartition('/')[2]}" if place else ""
+        raise StrategyError(f"{cls.__name__}.setup failed: {type(error).__name__}: {error} ({where})") from error
     fields: list[tuple[Any, ...]] = []
     content: dict[str, Any] = {}
     for name, value in vars(declaration).items():
