@@ -40,8 +40,9 @@ PURE_MAY_IMPORT = set(
 #: What single files of the pure core need besides: compiling, caching and reading source are their job.
 ALSO = {
     "model/jit.py": set("ctypes importlib os pathlib sys".split()),
-    "model/numba_types.py": set("contextlib llvmlite numba pathlib sys".split()),
+    "model/numba_types.py": set("contextlib llvmlite numba os pathlib sys".split()),
     "model/compile_errors.py": {"pathlib"},
+    "model/fingerprint.py": {"sys"},
     "strategies/load.py": set("importlib pathlib sys".split()),
 }
 RANK = {name: len(LAYERS) - row for row, names in enumerate(LAYERS) for name in names.split()}

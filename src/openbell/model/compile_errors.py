@@ -42,7 +42,7 @@ def compile_error(cls: type, name: str, report: str) -> CompileError:
 def _place(cls: type, name: str, report: str) -> tuple[str, int, str]:
     """The last line of the user's own files that the report names, else the first line of the handler: file, line, text."""
     known = [base for base in cls.__mro__ if base.__module__ not in ("numpy", "builtins", "openbell.model.jit")]
-    own = [file for base in known if (file := inspect.getsourcefile(base))]
+    own = [file for base in known if (file := _file_of(base))]
     named = [
         (full, int(line))
         for file, line in re.findall(r'File "([^"]+)", line (\d+)', report)
@@ -52,12 +52,23 @@ def _place(cls: type, name: str, report: str) -> tuple[str, int, str]:
     if named:
         file, line = named[-1]
     else:
-        file, line = inspect.getsourcefile(getattr(cls, name)) or "?", inspect.getsourcelines(getattr(cls, name))[1]
+        code = getattr(cls, name).__code__
+        file, line = code.co_filename, code.co_firstlineno
     source = Path(file).read_text().splitlines() if Path(file).is_file() else []
     return file, line, source[line - 1].strip() if 0 < line <= len(source) else ""
 
 
+def _file_of(cls: type) -> str | None:
+    """The file a class is written in; None for one of a prompt."""
+    try:
+        return inspect.getsourcefile(cls)
+    except (OSError, TypeError):
+        return None
+
+
 def _line_of(word: str, cls: type) -> tuple[int, str] | None:
     """The first line of the class that has the word, where numba names only the caller or nothing: number, text."""
+    if not _file_of(cls):
+        return None
     lines, first = inspect.getsourcelines(cls)
     return next(((first + place, line.strip()) for place, line in enumerate(lines) if re.search(rf"\b{word}\b", line)), None)

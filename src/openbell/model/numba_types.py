@@ -6,6 +6,7 @@ Imported by `jit.py` at the first compilation and by nobody else; with it, the p
 import contextlib
 import functools
 import inspect
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from numba.np.numpy_support import from_dtype
 
 from openbell.model import jit
 from openbell.model.compile_errors import compile_error
+from openbell.model.fingerprint import fingerprint
 
 OPTIONS = {"error_model": "numpy", "nogil": True}
 #: For functions that only compiled code calls: no wrappers for Python or C, which saves half of the compile time.
@@ -230,7 +232,7 @@ def _cache_in(folder: Path) -> Iterator[bool]:
     """Point numba's disk cache at a folder while functions are created; yields False where the folder cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        writable = True
+        writable = os.access(folder, os.W_OK)
     except OSError:
         writable = False
     before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
@@ -261,16 +263,15 @@ def handler(state_address, event_address, engine_address):
 
 
 def compile_handler(cls: type[jit.Record], name: str, state: np.dtype[Any], event: np.dtype[Any], engine: np.dtype[Any]) -> Any:
-    """The machine code of a handler, from disk where the same source and the same layout were compiled before."""
-    sources = [inspect.getsourcefile(base) for base in cls.__mro__ if issubclass(base, jit.Record)]
+    """The machine code of a handler, from disk where the same code and the same layout were compiled before."""
     body = BODY.format(name=name)
     shape = repr([jit.signature(dtype) for dtype in (state, event, engine)])
-    stem = f"{cls.__name__}_{name}_{jit.file_hash(sources)}_{_digest(shape)}"
+    stem = f"{cls.__name__}_{name}_{fingerprint(cls)}_{_digest(shape)}"
     folder = jit.cache_folder() / "handlers"
     path = folder / f"{stem}.py"
     with _cache_in(folder) as writable:
         if writable and not path.exists():
-            draft = path.with_suffix(f".{id(cls)}.tmp")
+            draft = path.with_suffix(f".{os.getpid()}.tmp")
             draft.write_text(body)
             draft.replace(path)
         # A module of its own, because numba pickles the globals of a function that has none.
@@ -279,7 +280,7 @@ def compile_handler(cls: type[jit.Record], name: str, state: np.dtype[Any], even
         sys.modules[module.__name__] = module
         exec(compile(body, str(path), "exec"), module.__dict__)
         try:
-            code = njit("void(int64,int64,int64)", cache=writable and None not in sources, **INNER)(module.__dict__["handler"])
+            code = njit("void(int64,int64,int64)", cache=writable, **INNER)(module.__dict__["handler"])
         except errors.NumbaError as error:
             raise compile_error(cls, name, str(error)) from error
     compiled = code.overloads[code.signatures[0]]
