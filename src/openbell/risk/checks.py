@@ -4,7 +4,6 @@ All are hard blocks. A limit that is 0 denies; one that is meant to be absent sa
 Sources: SEC Rule 15c3-5, MiFID II RTS 6 Article 15, FIX RiskLimitType(1530).
 """
 
-import math
 from typing import Any
 
 import numpy as np
@@ -122,9 +121,7 @@ def value_of(account: Any, instrument: Any, intent: Any, price: float) -> float:
         return float(np.floor(price * instrument.money_per_point * intent.quantity + 0.5))
     if intent.size_kind == enums.BY_NOTIONAL:
         return float(intent.size)
-    if intent.size_kind == enums.BY_CASH:
-        return float(account.free_cash * intent.size)
-    return math.nan
+    return float(account.free_cash * intent.size)
 
 
 @kernel

@@ -182,6 +182,19 @@ def test_a_late_bar_leaves_one_record():
     assert engine.head["late"] == 1
 
 
+def test_bars_out_of_order_within_lateness():
+    """Minute bars in any order that keeps each within the bound give the five-minute candles of the same bars sorted."""
+    minutes, price = np.arange(17), np.random.default_rng(3).integers(1, 1_000, 17).astype(float)
+    for seed in range(20):
+        order = np.argsort(minutes + np.random.default_rng(seed).integers(0, 4, 17), kind="stable")
+        at = START + minutes[order] * MINUTE
+        events = history.number(history.bars(at, 0, *[price[order]] * 4, np.full(17, 7), MINUTE), 1)
+        events["bar"]["trades"] = 1
+        longer, engine, _ = built(events, ("5m",), bar_timeframe="1m", lateness_ns=5 * MINUTE)
+        assert engine.head["late"] == 0
+        assert longer["5m"].drop("notional").equals(grouped(START + minutes * MINUTE, price, np.full(17, 7), "5m").drop("notional"))
+
+
 def test_lateness_beyond_three_candles_is_refused():
     """The ring has four places."""
     built(trades([START], [10.0], [1]), ("1s",), lateness_ns=3 * SECOND)

@@ -108,6 +108,17 @@ def test_sized_by_money_within_the_position_limit():
     assert scene.fills == [(100, 90), (100, 10)]
 
 
+def test_sized_by_money_and_no_room_left():
+    """The limit that was free when it was decided is full when it fills: it ends with the reason."""
+    scene = Scene(limits=Limits(order_value_share=None, market_protection_bps=None, position_max=90))
+    scene.play("T100")
+    order_id = scene.order("buy", quantity=8_900 * USD, size_kind=enums.BY_NOTIONAL)
+    scene.position["quantity"] = 90  # as an overfill of another order may leave it
+    scene.play("T100")
+    assert (scene.fills, scene.last(order_id)) == ([], ("rejected", enums.POSITION_LIMIT))
+    assert (scene.position["buying"], scene.account["reserved"]) == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("venue", "order", "expected"),
     [
