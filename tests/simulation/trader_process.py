@@ -22,6 +22,8 @@ from tests.simulation.session import PLAN, FilePublisher
 
 CHECKPOINT_EVENTS = 700
 BATCH_MAX = 90
+#: Little, so that the write-ahead log is being copied while a life ends.
+LOG_BYTES = 200_000
 
 
 def main(folder, life, point="", number=0):
@@ -30,7 +32,7 @@ def main(folder, life, point="", number=0):
     if life < 0:
         events["trade"]["price"] += 0.01 * life
     publisher = FilePublisher(folder / "published.bin", number if point == "publication" else 0, die)
-    with SqliteJournal(folder / "journal.db") as journal:
+    with SqliteJournal(folder / "journal.db", log_bytes=LOG_BYTES) as journal:
         if point == "statement":
             journal._sql.set_trace_callback(countdown(number))
         trader = Trader.open(journal, "kill", PLAN, publisher, created_ns=1, checkpoint_events=CHECKPOINT_EVENTS)

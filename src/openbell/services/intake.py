@@ -7,6 +7,7 @@ import numpy as np
 
 from openbell.model import enums
 from openbell.model.events import EVENT
+from openbell.model.jit import join
 
 EventArray = np.ndarray[Any, Any]
 
@@ -15,8 +16,8 @@ BATCH_MAX = 1 << 18
 
 
 def concatenated(parts: Sequence[EventArray]) -> EventArray:
-    """Arrays of EVENT as one. As bytes, because `np.concatenate` would lay the union out anew, with its members side by side."""
-    return parts[0] if len(parts) == 1 else np.concatenate([np.ascontiguousarray(part).view(np.uint8) for part in parts]).view(EVENT)
+    """Arrays of EVENT as one; a single one is handed back as it is."""
+    return parts[0] if len(parts) == 1 else join(parts)
 
 
 def request_event(

@@ -131,10 +131,13 @@ class Trader:
         if events.dtype != EVENT or events.ndim != 1 or len(events) > BATCH_MAX:
             raise UsageError(f"events are {events.dtype} of shape {events.shape}", f"at most {BATCH_MAX} EVENT records", "cut the batch")
         batch = join([events])
-        batch["seq"] = np.arange(self.seq + 1, self.seq + 1 + len(batch))
-        available = batch["ts_available"].copy()
-        np.maximum.accumulate(np.maximum(available, int(self.engine.head["now"])), out=batch["ts_available"])
-        self.raised += int(np.count_nonzero((batch["ts_available"] != available) & (available > 0)))
+        words = batch.view(np.int64).reshape(len(batch), -1)  # the first is `seq`, the second `ts_available`
+        words[:, 0] = np.arange(self.seq + 1, self.seq + 1 + len(batch))
+        available, now = words[:, 1], int(self.engine.head["now"])
+        if available[0] < now or (len(batch) > 1 and (available[1:] < available[:-1]).any()):
+            told = available.copy()
+            np.maximum.accumulate(np.maximum(told, now), out=available)
+            self.raised += int(np.count_nonzero((available != told) & (told > 0)))
         return batch
 
     def request(self, action: int, **fields: Any) -> CommandArray:

@@ -54,9 +54,9 @@ def read(path):
         ("UPDATE batches SET event_count = 1 << 60 WHERE first_seq = 4", "do not match"),
         ("DELETE FROM batches WHERE first_seq = 4", "events 4 to 5 are missing"),
         ("DELETE FROM batches WHERE first_seq = 1", "events 1 to 3 are missing"),
-        ("UPDATE batches SET first_seq = 3 WHERE first_seq = 4", "events 3 to 4 are there twice"),
+        ("UPDATE batches SET place = place - 1 WHERE first_seq = 4", "events 3 to 4 are there twice"),
         ("DELETE FROM batches WHERE first_seq = 10", "events 10 to 11 are missing"),
-        ("UPDATE runs SET mark = zeroblob(32)", "the mark of where it stands does not match"),
+        ("UPDATE marks SET mark = zeroblob(32)", "the mark of where it stands does not match"),
         ("UPDATE runs SET plan = '{}'", "its plan does not match"),
         ("UPDATE runs SET layout = 'older', version = '0.0.9'", "laid out as in openbell 0.0.9"),
     ],
@@ -77,8 +77,8 @@ def test_batches_of_another_run_do_not_fit(tmp_path):
         for run in ("r", "s"):
             journal.create_run(run, PLAN, "source", 1)
             journal.append(run, events(1, 2), b"", commands(1, 0))
-    change(path, "UPDATE batches SET run = 9 WHERE run = 1")
-    change(path, "UPDATE batches SET run = 1 WHERE run = 2")
+    change(path, "UPDATE batches SET place = place + (8 << 44) WHERE run = 1")
+    change(path, "UPDATE batches SET place = place - (1 << 44) WHERE run = 2")
     with pytest.raises(JournalError, match="events 1 to 2 do not match"):
         read(path)
 

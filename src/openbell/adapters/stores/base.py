@@ -19,6 +19,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
+from struct import pack, unpack_from
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -151,21 +152,20 @@ class Mark:
 
     def to_bytes(self, run: bytes) -> bytes:
         """The 32 bytes that are kept; `run` is the checksum of the run's first lines."""
-        numbers = np.array((self.seq, self.commands, self.sent), "<i8").tobytes()
+        numbers = pack("<3q", self.seq, self.commands, self.sent)
         return numbers + blake2b(numbers, digest_size=8, key=run, person=b"openbell-mark").digest()
 
     @staticmethod
     def from_bytes(run: bytes, data: bytes) -> "Mark | None":
         """The inverse; None when the bytes are damaged."""
-        mark = Mark(*(int.from_bytes(data[start : start + 8], "little", signed=True) for start in (0, 8, 16)))
-        return mark if len(data) == 32 and mark.to_bytes(run) == data else None
+        mark = Mark(*unpack_from("<3q", data)) if len(data) == 32 else None
+        return mark if mark is not None and mark.to_bytes(run) == data else None
 
 
 def batch_checksum(previous: bytes, run: str, first_seq: int, cursor: bytes, first_command: int, commands: bytes, events: bytes) -> bytes:
     """The checksum (16 bytes) of a batch that follows the one with the checksum `previous`."""
     digest = blake2b(digest_size=CHECKSUM_SIZE, person=b"openbell-batch", key=previous)
-    numbers = (first_seq, first_command, len(cursor), len(commands), len(events))
-    digest.update(run.encode() + b"\0" + np.array(numbers, "<i8").tobytes() + cursor)
+    digest.update(run.encode() + b"\0" + pack("<5q", first_seq, first_command, len(cursor), len(commands), len(events)) + cursor)
     digest.update(commands)
     digest.update(events)
     return digest.digest()
@@ -174,6 +174,6 @@ def batch_checksum(previous: bytes, run: str, first_seq: int, cursor: bytes, fir
 def checkpoint_checksum(batch: bytes, run: str, checkpoint: Checkpoint) -> bytes:
     """The checksum (16 bytes) of a checkpoint taken after the batch with the checksum `batch`."""
     digest = blake2b(digest_size=CHECKSUM_SIZE, person=b"openbell-state", key=batch)
-    digest.update(f"{run}\0{checkpoint.source}\0".encode() + np.array((checkpoint.seq, checkpoint.commands), "<i8").tobytes())
+    digest.update(f"{run}\0{checkpoint.source}\0".encode() + pack("<2q", checkpoint.seq, checkpoint.commands))
     digest.update(checkpoint.state)
     return digest.digest()

@@ -31,6 +31,7 @@ from openbell.adapters.stores.base import (
     checkpoint_checksum,
     run_checksum,
 )
+from openbell.adapters.stores.log_copier import LOG_BYTES, LogCopier
 from openbell.adapters.stores.sqlite import FileLock, connect, storage_errors
 from openbell.errors import JournalError, UnknownNameError, UsageError
 from openbell.model.commands import COMMAND
@@ -50,10 +51,10 @@ class _Standing:
 class SqliteJournal:
     """A `Journal` in one file. `SqliteJournal(path)` is the one writer; `SqliteJournal(path, writable=False)` reads beside it.
 
-    Raises StorageError and JournalError as the contract says.
+    Raises StorageError and JournalError as the contract says. `log_bytes` is where copying the write-ahead log begins.
     """
 
-    def __init__(self, path: str | Path, writable: bool = True) -> None:
+    def __init__(self, path: str | Path, writable: bool = True, log_bytes: int = LOG_BYTES) -> None:
         self.path = Path(path).expanduser()
         self._lock: FileLock | None = None
         self._durable = False
@@ -64,9 +65,10 @@ class SqliteJournal:
                 self._lock = FileLock(self.path.with_name(self.path.name + ".lock"))
         try:
             self._sql = connect(self.path, writable, schema.APPLICATION_ID, schema.FORMAT)
-            if writable and not self._select("SELECT name FROM sqlite_schema LIMIT 1"):
-                with storage_errors(self.path):
+            with storage_errors(self.path):
+                if writable and not self._sql.execute("SELECT name FROM sqlite_schema LIMIT 1").fetchall():
                     self._sql.executescript(schema.SCHEMA)
+                self._copier = LogCopier(self.path, self._sql, log_bytes) if writable else None
         except BaseException:
             self._release()
             raise
@@ -81,9 +83,10 @@ class SqliteJournal:
             raise UsageError(f"there is a run {run} already", "a new name", "go on with that run, or choose another name")
         text = json.dumps(plan, sort_keys=True, allow_nan=False)
         checksum = run_checksum(run, text, created_ns)
-        values = (run, text, created_ns, checksum, source, __version__, LAYOUT, OPEN, Mark(0, 0, 0).to_bytes(checksum))
         with self._transaction(durable=True):
-            self._sql.execute(schema.INSERT_RUN, values)
+            values = (run, text, created_ns, checksum, source, __version__, LAYOUT, OPEN)
+            number = self._sql.execute(schema.INSERT_RUN, values).lastrowid
+            self._sql.execute(schema.SET_MARK, (number, Mark(0, 0, 0).to_bytes(checksum)))
         return self.run(run)
 
     def take_up(self, run: str, source: str) -> Run:
@@ -114,7 +117,7 @@ class SqliteJournal:
 
     def runs(self) -> list[Run]:
         """Every run, oldest first."""
-        return [self._run_of(row) for row in self._select(f"{schema.SELECT_RUNS} ORDER BY number")]
+        return [self._run_of(row) for row in self._select(schema.SELECT_RUNS)]
 
     def _run_of(self, row: tuple[Any, ...]) -> Run:
         run, plan, created_ns, checksum, source, version, layout, status, recoveries, kept = row
@@ -147,10 +150,14 @@ class SqliteJournal:
         data, effects = events.tobytes(), commands.tobytes()
         checksum = batch_checksum(stands.checksum, run, first_seq, cursor, first_command, effects, data)
         mark = Mark(stands.mark.seq + len(events), first_command + len(commands), stands.mark.sent)
+        if self._copier is not None:
+            with storage_errors(self.path):
+                self._copier.before(len(data) + len(effects))
         with self._transaction(durable):
-            values = (stands.number, first_seq, len(events), first_command, len(commands), cursor, checksum, effects, data)
+            place, _ = schema.places(stands.number, first_seq)
+            values = (place, len(events), first_command, len(commands), cursor, checksum, effects, data)
             self._sql.execute(schema.INSERT_BATCH, values)
-            self._sql.execute(schema.SET_MARK, (mark.to_bytes(stands.root), run))
+            self._sql.execute(schema.SET_MARK, (stands.number, mark.to_bytes(stands.root)))
         stands.mark, stands.checksum = mark, checksum
 
     def mark_sent(self, run: str, count: int) -> None:
@@ -159,12 +166,12 @@ class SqliteJournal:
         if count > stands.mark.sent:
             mark = replace(stands.mark, sent=count)
             with storage_errors(self.path):
-                self._sql.execute(schema.SET_MARK, (mark.to_bytes(stands.root), run))
+                self._sql.execute(schema.SET_MARK, (stands.number, mark.to_bytes(stands.root)))
             stands.mark = mark
 
     def cursor(self, run: str) -> bytes:
         """The cursor of the latest batch, verified; empty before the first."""
-        last = self._select(schema.SELECT_LAST, self._place(run, 0).number)
+        last = self._select(schema.SELECT_LAST, *schema.places(self._place(run, 0).number, 0))
         return [batch.cursor for batch in self.batches(run, last[0][0] - 1)][-1] if last else b""
 
     def batches(self, run: str, after: int = 0) -> Iterator[Batch]:
@@ -172,7 +179,7 @@ class SqliteJournal:
         stands, end = self._place(run, after), self.run(run).seq
         seq, command, previous = after + 1, stands.mark.commands, stands.checksum
         with storage_errors(self.path):
-            rows = self._sql.execute(schema.SELECT_BATCHES, (stands.number, after))
+            rows = self._sql.execute(schema.SELECT_BATCHES, schema.places(stands.number, after + 1))
         while row := self._next(rows, run, seq):
             if tuple(map(type, row)) != schema.BATCH_TYPES:
                 raise self._damage(run, f"events from {seq} on cannot be read", seq)
@@ -198,10 +205,10 @@ class SqliteJournal:
         root = run_checksum(run, plan, created_ns)
         if after == 0:
             return _Standing(number, root, Mark(0, 0, 0), root)
-        before = self._select(schema.SELECT_ENDS, number, after)
-        if not before or tuple(map(type, before[0])) != (int, int, bytes) or before[0][0] != after:
+        before = self._select(schema.SELECT_LAST, *schema.places(number, 0, after))
+        if not before or tuple(map(type, before[0])) != (int, int, int, bytes) or before[0][1] != after:
             raise self._damage(run, f"the batch that ends with event {after} is missing", after)
-        return _Standing(number, root, Mark(after, before[0][1], 0), before[0][2])
+        return _Standing(number, root, Mark(after, before[0][2], 0), before[0][3])
 
     def _standing(self, run: str) -> "_Standing":
         """Where the run stands that this journal writes; remembered, so that a batch costs no reading."""
@@ -281,6 +288,8 @@ class SqliteJournal:
 
     def close(self) -> None:
         """Let go of the file; may be called twice."""
+        if self._copier is not None:
+            self._copier.close()
         self._sql.close()
         self._release()
 

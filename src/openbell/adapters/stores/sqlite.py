@@ -109,7 +109,7 @@ def _damaged(path: Path, how: str) -> JournalError:
 
 def _named(path: Path, error: sqlite3.Error) -> StorageError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the kind, the rest its detail
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):  # the last: a table that is not there
         return _damaged(path, str(error))
     if code == sqlite3.SQLITE_FULL:
         return StorageError(f"{path}: the disk is full", "room on it", "make room and start again; nothing unsaved was acted on")
