@@ -5,6 +5,8 @@ Quantities are in units of the instrument (floats at this border, whole lots ins
 
 from typing import Any
 
+import numpy as np
+
 from openbell.model import enums
 from openbell.model.accounts import position_at
 from openbell.model.instruments import instrument_at
@@ -60,6 +62,8 @@ class Broker(EngineState):
     def average_price(self, instrument: int) -> Any:
         """Average cost of a unit held; NaN when flat."""
         held = self.holding(self.strategy, instrument)
+        if held.quantity == 0:
+            return np.nan
         return held.cost / (held.quantity * self.instrument(instrument).money_per_point)
 
     @property

@@ -3,7 +3,8 @@
 The conditions, in words:
 
 * An order takes part from the first event that begins at or after its arrival, and a DAY order until one begins at or after the end of its
-  day. A bar begins at its start, so only bars whose whole span is after the arrival count; anything else when it became available.
+  day, or a TIMER says that it is over. A bar begins at its start, so only bars whose whole span is after the arrival count; anything else
+  when it became available.
 * A market order trades at the event's opposite side: the offer or bid of a quote, the price of a trade (the standing offer or bid where the
   instrument has quotes), the open of a bar. With FILL_PREVAILING an order that arrives meets the price that stood before the event instead.
 * A limit order that could trade when it arrives does so as a taker, at that price. Otherwise it rests, and trades at its limit as a maker

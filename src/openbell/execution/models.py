@@ -33,10 +33,18 @@ def arrival(engine: Any, order_id: int) -> int:
     """When (ns) an order decided now reaches the venue. LATENCY_UNIFORM draws from a hash of the order id, so a replay draws the same."""
     ts = engine.now + engine.latency_ns
     if engine.latency_model == enums.LATENCY_UNIFORM and engine.latency_spread_ns > 0:
-        mixed = (order_id ^ (order_id >> 31)) * 0x7FB5D329728EA185
-        mixed = (mixed ^ (mixed >> 27)) & 0x7FFFFFFFFFFF
-        ts += mixed % (engine.latency_spread_ns + 1)
+        high = scatter(order_id ^ (order_id >> 31))
+        ts += ((high << 31) | scatter(high ^ order_id)) % (engine.latency_spread_ns + 1)
     return ts
+
+
+@kernel
+def scatter(number: int) -> int:
+    """A hash of 31 bits of a number, in 31 bits; no product in it is beyond an int64."""
+    mixed = number & 0x7FFFFFFF
+    for _ in range(2):
+        mixed = ((mixed ^ (mixed >> 16)) * 0x45D9F3B) & 0x7FFFFFFF
+    return mixed ^ (mixed >> 16)
 
 
 @kernel
