@@ -242,6 +242,18 @@ def test_modify_an_order_sized_by_money():
     assert (scene.position["buying"], scene.account["reserved"]) == (0, 0)
 
 
+def test_modify_an_order_sized_by_money_that_has_traded():
+    """500 at 100 became 5, of which 2 are done: the rest is 3, whatever 500 would buy at the new limit."""
+    scene = Scene(participation=0.5)
+    scene.trade(100.0)
+    order_id = scene.order("buy", "limit", 500 * USD, 100, size_kind=enums.BY_NOTIONAL)
+    scene.play("T100x4")
+    scene.modify(order_id, limit=50)
+    assert (scene.account["reserved"], scene.position["buying"]) == (150 * USD, 3)
+    scene.play("T60 T49x80")
+    assert scene.fills == [(100, 2), (50, 3)]
+
+
 def test_order_table_full():
     """The order after the last slot is denied, and a slot that becomes free is used again."""
     scene = Scene(plan={"order_capacity": 3}, limits=NO_LIMITS)

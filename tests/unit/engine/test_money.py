@@ -151,6 +151,8 @@ def test_fees(venue, order, expected):
         ({"slippage_increments": 3}, ("sell", "market"), 100.97),
         ({"slippage_increments": 3}, ("buy", "limit", 10, 101.01), 101.01),
         ({"slippage_increments": 3}, ("sell", "limit", 10, 100.99), 100.99),
+        ({"slippage_increments": 3}, ("buy", "limit", 10, 101.05), 101.03),
+        ({"slippage_increments": 3}, ("sell", "limit", 10, 100.95), 100.97),
         ({"slippage_increments": 3}, ("buy", "limit", 10, 99), 99),
         ({"slippage_increments": 3}, ("buy", "stop", 10, 0, 100.5), 101.03),
         ({"slippage_increments": 1e9}, ("sell", "market"), 0.01),
