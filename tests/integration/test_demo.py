@@ -3,14 +3,17 @@
 import asyncio
 import json
 import os
+import shlex
 import signal
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
 import websockets
 
-from tests.running import Running, free_port, openbell, running, until
+from tests.running import Running, clean_environment, free_port, openbell, running, until
 
 pytestmark = pytest.mark.integration
 
@@ -373,10 +376,10 @@ def test_when_the_recording_has_ended_it_says_so_and_stays(tmp_path):
         assert feed["name"] == "feed"
         assert "ended" in feed["detail"]
         assert demo.get("/health")["status"] == "healthy"
-        assert "ended" in until(lambda: "ended" in (text := demo.log.read_text()) and text)
+        until(lambda: "has ended" in demo.log.read_text(), what="a line that says so")
         demo.stop()
     with running(tmp_path, "--speed", "1") as again:
-        assert "run demo-2" in again.log.read_text()
+        assert "run demo-2: new, because demo-1 had come to the end" in again.log.read_text()
 
 
 def test_a_port_in_use(tmp_path):
@@ -408,6 +411,21 @@ def test_a_folder_that_cannot_be_one(tmp_path):
     done = openbell("demo", "--port", str(free_port()), "--data-dir", str(tmp_path / "data"), folder=tmp_path)
     assert done.returncode == 6, done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_full_disk(tmp_path):
+    """What does not fit is told with exit code 6; the journal holds whole batches only, and a run on a larger disk goes on from there."""
+    arguments = ["demo", "--speed", "max", "--exit", "--data-dir", str(tmp_path / "data")]
+    command = f"ulimit -f 6000; exec {shlex.join([sys.executable, '-m', 'openbell', *arguments])}"
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 6, done.stderr
+    assert "journal.db" in done.stderr.splitlines()[-1]
+    again = openbell(*arguments, "--json", str(tmp_path / "after.json"), folder=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "goes on where it stopped" in again.stdout
+    assert openbell("demo", "--speed", "max", "--exit", "--json", str(tmp_path / "whole.json"), folder=tmp_path).returncode == 0
+    after, whole = (json.loads((tmp_path / name).read_text()) for name in ("after.json", "whole.json"))
+    assert (after["decision_hash"], after["state_hash"]) == (whole["decision_hash"], whole["state_hash"])
 
 
 def test_two_demos_on_one_folder(tmp_path):

@@ -12,7 +12,7 @@ from openbell.adapters.feeds.replay import ReplayFeed
 from openbell.adapters.stores.journal import SqliteJournal
 from openbell.cli.demo import result_of, strategies
 from openbell.config import LoggingSettings, TradingSettings
-from openbell.errors import OpenbellError, StorageError
+from openbell.errors import StorageError
 from openbell.observability import configure_logging
 from openbell.services.plans import make_plan
 from openbell.services.platform import Platform
@@ -30,16 +30,16 @@ def run_to_the_end(speed: float, json: Path | None, data_dir: Path | None, fresh
         source, listings = shipped_session()
         feed = ReplayFeed(source, speed)
         plan = make_plan(TradingSettings(strategies=strategies()), listings)
-        run, resumed = choose_run(journal, "demo", plan, feed, fresh)
+        chosen = choose_run(journal, "demo", plan, feed, fresh)
         prepare(plan)
-        platform = Platform(plan, feed, journal, run, folder / "candles-recorded.db", now_ns())
+        platform = Platform(plan, feed, journal, chosen.run, folder / "candles-recorded.db", now_ns())
         seconds = asyncio.run(_play(platform))
         result = result_of(platform, seconds)
     if json is not None:
         write_json(json, result)
     place = "at full speed" if math.isinf(speed) else f"at {speed:g}x"
     print(
-        f"run {run}{' (resumed)' if resumed else ''}: {result['ticks']:,} ticks {place} in {seconds:.2f} s ({result['ticks_per_s']:,}/s), "
+        f"run {chosen.run} ({chosen.why}): {result['ticks']:,} ticks {place} in {seconds:.2f} s ({result['ticks_per_s']:,}/s), "
         f"{result['orders']:,} orders, {result['fills']:,} fills, {result['denials']:,} denied, final equity {result['final_equity']:,.2f}"
     )
     print(f"decisions {result['decision_hash']}\nstate     {result['state_hash']}")
@@ -54,8 +54,8 @@ async def _play(platform: Platform) -> float:
     await asyncio.wait({failed, supervisor.finished("feed")}, return_when=asyncio.FIRST_COMPLETED)
     failed.cancel()
     await supervisor.stop()
-    if supervisor.error:
-        raise OpenbellError(f"the run stopped: {supervisor.error}")
+    if supervisor.cause is not None:
+        raise supervisor.cause
     return time.perf_counter() - began
 
 

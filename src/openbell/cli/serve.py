@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -16,8 +17,9 @@ from openbell.adapters.feeds.simulated import SimulatedMarket
 from openbell.adapters.stores.journal import SqliteJournal
 from openbell.cli.demo import strategies
 from openbell.cli.terminal import Terminal
-from openbell.config import Settings, TradingSettings, load_settings
-from openbell.errors import OpenbellError, PortInUseError
+from openbell.config import LoggingSettings, ServerSettings, Settings, TradingSettings, load_settings
+from openbell.errors import PortInUseError
+from openbell.model.plan import Listing
 from openbell.observability import configure_logging
 from openbell.services.gateway_server import check_host, listen, parse_address
 from openbell.services.plans import first_price, make_plan, simulated_listing
@@ -29,23 +31,41 @@ from openbell.services.runs import choose_run, now_ns
 log = structlog.get_logger("platform")
 
 
-def serve_demo(speed: float, port: int | None, data_dir: Path | None, feed: str, fresh: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to run: a kind of run, who trades what, and where it is kept."""
+
+    kind: str
+    trading: TradingSettings
+    feed: ReplayFeed
+    listings: tuple[Listing, ...]
+    folder: Path
+    candles: Path
+    fresh: bool
+    keep: bool  # go on with the last run although the code has changed
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """Where the gateway listens, and where the metrics do, if they do."""
+
+    gateway: socket.socket
+    metrics: socket.socket | None
+
+
+def serve_demo(speed: float, port: int | None, data_dir: Path | None, source: str, fresh: bool) -> None:
     """The demo: shipped strategies and ticks, the settings of the machine for everything else."""
     settings = load_settings(arguments={"server.port": port})
     folder = data_dir or Path(settings.trading.data_dir)
     trading = TradingSettings(strategies=strategies(), event_bus_buffer=settings.trading.event_bus_buffer)
     with Terminal("openbell demo") as terminal:
-        opened = open_port(settings, "stop it, or choose another port: openbell demo --port 8082")
-        metrics = open_metrics(settings, required=False, say=terminal.say)
-        play = make_feed(feed, ("BTCUSDT", "ETHUSDT"), 1, speed)
-        candles = folder / f"candles-{feed}.db"
-        serve(settings, trading, play, "demo" if feed == "recorded" else "simulated", folder, candles, fresh, (opened, metrics), terminal)
+        sockets = open_sockets(settings, "openbell demo --port 8082", metrics_required=False, say=terminal.say)
+        feed, listings = make_feed(source, ("BTCUSDT", "ETHUSDT"), 1, speed)
+        kind = "demo" if source == "recorded" else "simulated"
+        serve(settings, Job(kind, trading, feed, listings, folder, folder / f"candles-{source}.db", fresh, False), sockets, terminal)
 
 
-Feed = tuple[ReplayFeed, tuple]  # type: ignore[type-arg]
-
-
-def make_feed(source: str, symbols: tuple[str, ...], seed: int, speed: float) -> Feed:
+def make_feed(source: str, symbols: tuple[str, ...], seed: int, speed: float) -> tuple[ReplayFeed, tuple[Listing, ...]]:
     """A feed by the setting `feed.source`, and what it lists."""
     if source == "recorded":
         recording, listings = shipped_session()
@@ -57,60 +77,46 @@ def make_feed(source: str, symbols: tuple[str, ...], seed: int, speed: float) ->
     return ReplayFeed(recording, speed), listings
 
 
-def open_port(settings: Settings, remedy: str) -> socket.socket:
-    """The gateway's socket, taken before anything slow begins."""
+def open_sockets(settings: Settings, other_port: str, metrics_required: bool, say: Callable[[str], None]) -> Sockets:
+    """The sockets, taken before anything slow begins. Metrics that are not required and have no port are told with a line."""
     check_host(settings.server)
-    return listen(settings.server.host, settings.server.port, remedy)
-
-
-def open_metrics(settings: Settings, required: bool, say: Callable[[str], None]) -> socket.socket | None:
-    """The socket of the metrics; when it is in use, an error if they are required, else a line that says so."""
+    gateway = listen(settings.server.host, settings.server.port, f"stop it, or choose another port: {other_port}")
     if not settings.metrics.addr:
-        return None
+        return Sockets(gateway, None)
     host, port = parse_address(settings.metrics.addr)
-    check_host(type(settings.server)(host=host, public=settings.server.public))
+    check_host(ServerSettings(host=host, public=settings.server.public))
     try:
-        return listen(host, port, "stop it, or set METRICS_ADDR to another address, or to nothing for none")
+        return Sockets(gateway, listen(host, port, "stop it, or set METRICS_ADDR to another address, or to nothing for none"))
     except PortInUseError as error:
-        if required:
+        if metrics_required:
             raise
         say(f"no metrics on their own port: {error.found}; they are at /metrics too")
-        return None
+        return Sockets(gateway, None)
 
 
-def serve(
-    settings: Settings,
-    trading: TradingSettings,
-    feed: Feed,
-    kind: str,
-    folder: Path,
-    candles: Path,
-    fresh: bool,
-    sockets: tuple[socket.socket, socket.socket | None],
-    terminal: Terminal,
-) -> None:
+def serve(settings: Settings, job: Job, sockets: Sockets, terminal: Terminal) -> None:
     """Run the platform until a signal comes; everything is closed then, whatever happened."""
-    configure_logging(settings.logging if not terminal.is_live else type(settings.logging)(level="WARNING"))
+    configure_logging(LoggingSettings(level="WARNING") if terminal.is_live else settings.logging)
     with contextlib.ExitStack() as stack:
-        for opened in sockets:
-            if opened is not None:
-                stack.callback(opened.close)
-        journal = stack.enter_context(SqliteJournal(folder / "journal.db"))
-        plan = make_plan(trading, feed[1])
-        run, resumed = choose_run(journal, kind, plan, feed[0], fresh)
-        terminal.say(f"run {run} goes on where it stopped" if resumed else f"run {run}", dim=True)
+        stack.callback(sockets.gateway.close)
+        if sockets.metrics is not None:
+            stack.callback(sockets.metrics.close)
+        journal = stack.enter_context(SqliteJournal(job.folder / "journal.db"))
+        plan = make_plan(job.trading, job.listings)
+        chosen = choose_run(journal, job.kind, plan, job.feed, job.fresh, job.keep)
+        terminal.say(f"run {chosen.run}: {chosen.why}", dim=True)
         # Half of the gateway's import waits for nothing that the kernel needs, and the other way round.
         importing = threading.Thread(target=importlib.import_module, args=("openbell.services.gateway",))
         importing.start()
         with terminal.working("preparing the kernel (the very first time this compiles it, for 10 to 20 s)"):
             prepare(plan)
-            platform = Platform(plan, feed[0], journal, run, candles, now_ns(), trading.event_bus_buffer)
+            platform = Platform(plan, job.feed, journal, chosen.run, job.candles, now_ns(), job.trading.event_bus_buffer)
             importing.join()
-            platform.add_gateway(sockets[0], sockets[1], settings.server.allowed_hosts)
+            platform.add_gateway(sockets.gateway, sockets.metrics, settings.server.allowed_hosts)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_until_signal(platform, terminal))
-        if platform.supervisor.error:
-            raise OpenbellError(f"the platform had stopped working: {platform.supervisor.error}")
+        if platform.supervisor.cause is not None:
+            raise platform.supervisor.cause
 
 
 async def _until_signal(platform: Platform, terminal: Terminal) -> None:
@@ -121,7 +127,7 @@ async def _until_signal(platform: Platform, terminal: Terminal) -> None:
     await platform.supervisor.start()
     terminal.show(platform)
     telling = asyncio.create_task(terminal.keep_telling(platform))
-    log.info("running", address=terminal.address(platform), run=platform.trader.trader.id)
+    log.info("running", address=platform.address, run=platform.trader.trader.id)
     try:
         await stop.wait()
     finally:

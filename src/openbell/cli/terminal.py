@@ -46,13 +46,9 @@ class Terminal:
         with self._console.status(text):
             yield
 
-    def address(self, platform: Platform) -> str:
-        """Where the page is."""
-        return platform.address
-
     def show(self, platform: Platform) -> None:
         """Say that the platform is there."""
-        self.say(f"{self._title}: {self.address(platform)}   (Ctrl-C stops, start again to go on)")
+        self.say(f"{self._title}: {platform.address}   (Ctrl-C stops, start again to go on)")
 
     async def keep_telling(self, platform: Platform) -> None:
         """Keep the status line up to date, and say once that the recording has ended."""
@@ -71,9 +67,10 @@ class Terminal:
 
     def _say_end(self, platform: Platform) -> None:
         if platform.feed.state == "done":
-            self.say(f"{platform.feed.detail}: {_status(platform)}; the page stays, Ctrl-C stops")
-        elif platform.supervisor.error:
-            self.say(f"market data stopped: {platform.supervisor.error}")
+            self.say(_status(platform))
+            self.say("Nothing more comes; the page stays, Ctrl-C stops")
+        elif platform.supervisor.cause is not None:
+            self.say(f"market data stopped: {platform.supervisor.cause}")
 
 
 def _status(platform: Platform) -> str:

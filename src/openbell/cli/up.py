@@ -38,7 +38,7 @@ def up(
         Begin a new run in place of going on with the last one.
     """
     from openbell.adapters.feeds.replay import parse_speed
-    from openbell.cli.serve import make_feed, open_metrics, open_port, serve
+    from openbell.cli.serve import Job, make_feed, open_sockets, serve
     from openbell.cli.terminal import Terminal
     from openbell.config import load_settings
     from openbell.services.plans import check_feed, symbols_of
@@ -51,10 +51,9 @@ def up(
     trading = settings.trading
     check_feed(settings.feed, trading.strategies)
     with Terminal("openbell") as terminal:
-        sockets = (
-            open_port(settings, "stop it, or set server.port: openbell up --port 8082"),
-            open_metrics(settings, required=True, say=terminal.say),
+        sockets = open_sockets(settings, "openbell up --port 8082", metrics_required=True, say=terminal.say)
+        playing, listings = make_feed(
+            settings.feed.source, tuple(symbols_of(trading.strategies)), settings.feed.seed, parse_speed(settings.feed.speed)
         )
-        play = make_feed(settings.feed.source, tuple(symbols_of(trading.strategies)), settings.feed.seed, parse_speed(settings.feed.speed))
         candles = Path(settings.database.sqlite_path)
-        serve(settings, trading, play, "up", Path(trading.data_dir), candles, fresh, sockets, terminal)
+        serve(settings, Job("up", trading, playing, listings, Path(trading.data_dir), candles, fresh, True), sockets, terminal)

@@ -1,11 +1,16 @@
-"""The feed service: from one feed onto the bus. A full bus holds the feed back."""
+"""The feed service: from one feed onto the bus. Whatever has come meanwhile is one message; a full bus holds the feed back."""
 
+import asyncio
 from collections.abc import Callable
 
 from openbell.adapters.buses.base import Bus
-from openbell.adapters.feeds.base import Feed
+from openbell.adapters.feeds.base import Feed, Ticks
+from openbell.services.intake import concatenated
 from openbell.services.service import Service
 from openbell.services.topics import TICKS
+
+#: Events that may wait for room on the bus before the feed has to.
+HELD_MAX = 512
 
 
 class FeedService(Service):
@@ -18,12 +23,45 @@ class FeedService(Service):
         self._bus = bus
         self._feed = feed
         self._cursor = cursor
+        self._held: list[Ticks] = []
+        self._held_events = 0
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
 
     async def run(self) -> None:
         """Until the feed ends."""
-        async for ticks in self._feed.stream(self._cursor()):
-            await self._bus.send(TICKS, ticks)
-            self.processed += len(ticks.events)
+        reading = asyncio.create_task(self._read())
+        try:
+            while not reading.done() or self._held:
+                await self._news.wait()
+                self._news.clear()
+                await self._publish()
+        finally:
+            reading.cancel()
+        await reading
+
+    async def _read(self) -> None:
+        try:
+            async for ticks in self._feed.stream(self._cursor()):
+                self._held.append(ticks)
+                self._held_events += len(ticks.events)
+                self._news.set()
+                if self._held_events >= HELD_MAX:
+                    self._room.clear()
+                    await self._room.wait()
+        finally:
+            self._news.set()
+
+    async def _publish(self) -> None:
+        """What is held, as one message."""
+        held, count = self._held, self._held_events
+        if not held:
+            return
+        self._held, self._held_events = [], 0
+        self._room.set()
+        ticks = held[0] if len(held) == 1 else Ticks(concatenated([part.events for part in held]), held[-1].cursor)
+        await self._bus.send(TICKS, ticks)
+        self.processed += count
 
     @property
     def detail(self) -> str:

@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from openbell.adapters.buses.base import Bus
-from openbell.adapters.feeds.base import Ticks
+from openbell.adapters.feeds.base import EventArray
 from openbell.adapters.stores.candles import CandleStore
 from openbell.model import enums
+from openbell.services.intake import concatenated
 from openbell.services.names import Names
 from openbell.services.service import Service
 from openbell.services.speed_layer import SpeedLayer
@@ -55,10 +56,11 @@ class ProcessorService(Service):
     async def run(self) -> None:
         """Until ticks and commands are closed and drained."""
         while messages := await self._inbox.take():
+            ticks = [message.payload.events for message in messages if message.topic == TICKS]
+            if ticks:
+                self._take(concatenated(ticks))
             for message in messages:
-                if message.topic == TICKS:
-                    self._take(message.payload)
-                else:
+                if message.topic == COMMANDS:
                     await self._close(message.payload)
             if self._waiting and (self._writing is None or self._writing.done()):
                 self._writing = asyncio.create_task(self._write_soon())
@@ -67,9 +69,9 @@ class ProcessorService(Service):
             if self._writing is not None and self._writing.done():
                 self._writing.result()
 
-    def _take(self, ticks: Ticks) -> None:
-        self.processed += len(ticks.events)
-        symbols, candles = self.speed_layer.take(ticks.events)
+    def _take(self, events: EventArray) -> None:
+        self.processed += len(events)
+        symbols, candles = self.speed_layer.take(events)
         if self._bus.has_subscribers(PRICES):
             for symbol in symbols:
                 self._bus.publish(PRICES, self.speed_layer.prices[symbol], symbol)

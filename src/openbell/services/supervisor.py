@@ -26,6 +26,8 @@ class Supervisor:
     def __init__(self, bus: Bus, services: Sequence[Service]) -> None:
         self.services = tuple(services)
         self.failed = asyncio.Event()
+        #: What failed first, None while nothing did.
+        self.cause: OpenbellError | None = None
         self._bus = bus
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -55,6 +57,7 @@ class Supervisor:
             raise
         except Exception as error:  # whatever it is, it is told once, and market data stops
             service.state, service.failure = "failed", _told(error)
+            self.cause = self.cause or (error if isinstance(error, OpenbellError) else OpenbellError(f"{service.name}: {_told(error)}"))
             log.error("service failed", service=service.name, error=service.failure, exc_info=not isinstance(error, OpenbellError))
             self.failed.set()
             self._stop_source(service)
@@ -69,11 +72,6 @@ class Supervisor:
     def finished(self, name: str) -> "asyncio.Task[None]":
         """The task of a service: done when it has ended, in whatever way."""
         return self._tasks[name]
-
-    @property
-    def error(self) -> str:
-        """What failed, empty when nothing did."""
-        return "; ".join(f"{service.name}: {service.failure}" for service in self.services if service.state == "failed")
 
     async def stop(self) -> None:
         """Source, then trader, then those who read its commands, then the rest; each has what is left of the time."""

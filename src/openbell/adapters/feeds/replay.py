@@ -84,7 +84,7 @@ class ReplayFeed:
         """The events after the cursor, when they are due."""
         first, offset = parse_cursor(cursor)
         pace = Pace(self.speed, self._clock)
-        for number, events in enumerate(self.source.chunks(first), first):
+        async for number, events in self._chunks(first):
             while offset < len(events):
                 count = await self._due(pace, events, offset)
                 offset += count
@@ -92,6 +92,18 @@ class ReplayFeed:
                 yield Ticks(events[offset - count : offset], b"%d.%d" % (number, offset))
             offset = 0
         self._done = True
+
+    async def _chunks(self, first: int) -> AsyncIterator[tuple[int, EventArray]]:
+        """The numbered chunks of the source; while one is played, the next is read or computed in a thread."""
+        chunks, number = self.source.chunks(first), first
+        coming = asyncio.ensure_future(asyncio.to_thread(next, chunks, None))
+        try:
+            while (events := await coming) is not None:
+                coming = asyncio.ensure_future(asyncio.to_thread(next, chunks, None))
+                yield number, events
+                number += 1
+        finally:
+            coming.cancel()
 
     def is_over(self, cursor: bytes) -> bool:
         """Whether nothing comes after the cursor."""

@@ -60,7 +60,8 @@ class CandleStore:
                 self._sql.execute("INSERT OR REPLACE INTO progress VALUES (?, ?)", (run, commands))
                 self._sql.execute("COMMIT")
             except BaseException:
-                self._sql.execute("ROLLBACK")
+                if self._sql.in_transaction:
+                    self._sql.execute("ROLLBACK")
                 raise
 
     def covered(self, run: str) -> int:
