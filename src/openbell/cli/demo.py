@@ -34,7 +34,8 @@ def demo(
     speed
         Times real time, such as 1, 2 or 20, or max for as fast as it goes.
     exit
-        Run to the end of the recording without the page, and exit. Uses a temporary folder unless --data-dir names one.
+        Run to the end of the recording without the page, and exit. Uses a temporary folder; one named by --data-dir is gone on with
+        where it was (unless --fresh), and ends as if nobody had interrupted it.
     json
         Write what came of it to this file (with --exit).
     port
@@ -99,7 +100,7 @@ def result_of(platform: Platform, seconds: float) -> dict[str, Any]:
         "fills": int(head["fills"]),
         "final_equity": int(head.equity()) / float(head["money_scale"]),
         "seconds": round(seconds, 4),
-        "ticks_per_s": round((int(head["trades"]) + int(head["quotes"])) / max(seconds, 1e-9)),
+        "ticks_per_s": round(platform.feed.processed / max(seconds, 1e-9)),
         "decision_hash": trader.decision_hash(),
         "state_hash": trader.state_hash(),
     }

@@ -25,7 +25,7 @@ from openbell.services.trader import Trader
 #: Events in one batch, about: some milliseconds of work.
 EVENTS_MAX = 16_384
 #: Up to so many events are stepped on the loop itself, in less than a millisecond: quicker than to wake a thread.
-EVENTS_AT_ONCE = 1_024
+EVENTS_AT_ONCE = 256
 #: Idempotency keys that are remembered.
 KEYS_MAX = 10_000
 
