@@ -20,7 +20,10 @@ def render(found: Explanation) -> str:
     lines += ["account at the decision", _row(found.account), "risk checks"]
     width = max(len(check.name) for check in found.checks)
     for check in found.checks:
-        figures = "" if check.saw is None else f"{_text(check.saw):>16}   limit {'none' if check.limit is None else _text(check.limit)}"
+        limit = "none" if check.limit is None else _text(check.limit)
+        figures = (
+            "" if check.saw is None and check.limit is None else f"{'' if check.saw is None else _text(check.saw):>16}   limit {limit}"
+        )
         lines.append(f"  {check.name:<{width}}  {check.verdict:<11} {figures}".rstrip())
     lines.append("what became of it")
     for step in found.life:
