@@ -172,11 +172,11 @@ def test_exactly_at_the_bound():
         assert engine.head["late"] == late
 
 
-def test_a_late_bar_leaves_one_record():
-    """However many longer candles it would have entered."""
-    ts = START + np.array([0, 10, 1]) * MINUTE
-    price = np.array([10.0, 11.0, 12.0])
-    events = history.number(history.bars(ts, 0, price, price, price, price, np.ones(3), MINUTE), 1)
+@pytest.mark.parametrize("minutes", [(0, 10, 1), (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9)])
+def test_a_late_bar_leaves_one_record(minutes):
+    """However many longer candles it would have entered; one that comes twice is late too, at the very end of its candle."""
+    ts, price = START + np.array(minutes) * MINUTE, np.full(len(minutes), 10.0)
+    events = history.number(history.bars(ts, 0, price, price, price, price, np.ones(len(minutes)), MINUTE), 1)
     _, engine, commands = built(events, ("2m", "5m"), bar_timeframe="1m")
     assert [row["reason"] for row in commands if row["kind"] == enums.REFUSED] == [enums.LATE]
     assert engine.head["late"] == 1

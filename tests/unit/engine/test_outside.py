@@ -123,7 +123,7 @@ def test_cancel_before_the_ack_of_an_order_that_is_rejected(scene):
 def test_cancel_refused_by_the_venue(scene):
     """The order works on; one that has traded in part is partially filled, not merely accepted."""
     order_id = scene.order("buy")
-    scene.reply(order_id, enums.PARTIALLY_FILLED, 4, 100.0)
+    scene.reply(order_id, enums.PARTIALLY_FILLED, 1, 100.0)
     scene.cancel(order_id)
     scene.reply(order_id, enums.ACCEPTED)
     assert scene.last(order_id) == ("partially_filled", enums.BY_USER)
