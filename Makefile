@@ -47,7 +47,7 @@ $(WEB): scripts/build_web.sh $(FRONTEND) $(BASE)
 # The kernel is compiled once, beside the building of the page, so that the first start need not wait for it.
 $(KERNEL): $(RUNTIME)
 	@echo "openbell setup: compiling the kernel" >&2
-	@$(BIN)/openbell demo --speed max --exit > /dev/null
+	@folder=$$(mktemp -d); $(BIN)/openbell demo --speed max --exit --data-dir "$$folder" > /dev/null; rm -r "$$folder"
 	@touch $@
 
 setup: $(BASE) ## .venv with what openbell needs to run, the web page, and the kernel compiled

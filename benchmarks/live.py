@@ -83,10 +83,18 @@ def run(rate, count):
     listener.close()
     spread = np.concatenate(latencies) / 1e3
     return {
-        "job": "LIVE full speed" if rate == 0 else f"LIVE {rate:,} ticks/s", "competitor": "openbell", "work": done, "per_s": done / wall,
-        "wall_s": wall, "cpu_min_s": cpu, "events_a_batch": done / batches, "orders": len(spread), "latency_p50_us": float(np.percentile(spread, 50)),
-        "latency_p99_us": float(np.percentile(spread, 99)), "latency_max_us": float(spread.max()),
-    }  # fmt: skip
+        "job": "LIVE full speed" if rate == 0 else f"LIVE {rate:,} ticks/s",
+        "competitor": "openbell",
+        "work": done,
+        "per_s": done / wall,
+        "wall_s": wall,
+        "cpu_min_s": cpu,
+        "events_a_batch": done / batches,
+        "orders": len(spread),
+        "latency_p50_us": float(np.percentile(spread, 50)),
+        "latency_p99_us": float(np.percentile(spread, 99)),
+        "latency_max_us": float(spread.max()),
+    }
 
 
 def send(port, rate, count):

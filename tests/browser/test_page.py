@@ -5,8 +5,8 @@ page and replays market data for as long as the tests last, fast enough that wit
 least one order is filled, with at least one active strategy that may be paused, killed and started again.
 """
 
-import re
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 

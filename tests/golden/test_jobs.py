@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from benchmarks import data
+
 from openbell import backtest
 from openbell.bars.columns import candles_of
 from openbell.model.plan import Venue
@@ -69,7 +69,8 @@ def test_j3_equals_polars(ticks):
 
     frame = pl.DataFrame({"ts": ticks["ts"].astype("datetime64[ns]"), "price": ticks["price"], "size": ticks["size"]})
     price = pl.col("price")
-    whole = [price.first().alias("open"), price.max().alias("high"), price.min().alias("low"), price.last().alias("close"), pl.len().alias("n")]
+    ends = [price.first().alias("open"), price.last().alias("close")]
+    whole = [*ends, price.max().alias("high"), price.min().alias("low"), pl.len().alias("n")]
     expected = frame.with_columns(pl.col("ts").set_sorted()).group_by_dynamic("ts", every="1s").agg(*whole, pl.col("size").sum())
     found = candles_of(ticks["ts"], ticks["price"], np.rint(ticks["size"] * 100).astype(np.int64), 1_000_000_000)
     assert len(found) == expected.height

@@ -472,6 +472,17 @@ def test_to_the_end_twice_is_the_same(tmp_path):
     assert replayed.returncode == 0, replayed.stderr
 
 
+def test_without_a_folder_its_run_is_the_last_and_replays(tmp_path):
+    """Three commands as the README's reader types them: the demo to its end, its replay, the list of runs."""
+    assert openbell("demo", "--speed", "max", "--exit", "--json", "out.json", folder=tmp_path).returncode == 0
+    result = json.loads((tmp_path / "out.json").read_text())
+    replayed = openbell("replay", "--json", folder=tmp_path)
+    assert replayed.returncode == 0, replayed.stderr
+    assert json.loads(replayed.stdout)["run"] == result["run"]
+    assert result["decision_hash"] in replayed.stdout
+    assert result["run"] in openbell("runs", folder=tmp_path).stdout
+
+
 def test_speed_does_not_change_a_decision(tmp_path):
     """The page's run, killed in the middle and taken up at full speed, ends with the hashes of an undisturbed one."""
     paths = [tmp_path / "whole.json", tmp_path / "broken.json"]

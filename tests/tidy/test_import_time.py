@@ -27,20 +27,13 @@ HELP_HEAVY = HEAVY - {"rich"}
 def loaded(code):
     """Top-level modules in memory after the code ran in a fresh interpreter."""
     # The code may end the interpreter, as `--help` does; the list is printed all the same.
-    program = (
-        "import atexit, sys\n"
-        "atexit.register(lambda: print('\\nLOADED', *{name.split('.')[0] for name in sys.modules}))\n" + code
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
-    )
+    program = "import atexit, sys\natexit.register(lambda: print('\\nLOADED', *{name.split('.')[0] for name in sys.modules}))\n" + code
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return set(done.stdout.rpartition("LOADED")[2].split())
 
 
-@pytest.mark.parametrize(
-    "code", ["import openbell", "from openbell import OpenbellError", "import openbell.errors"]
-)
+@pytest.mark.parametrize("code", ["import openbell", "from openbell import OpenbellError", "import openbell.errors"])
 def test_importing_openbell_loads_nothing_heavy(code):
     """`import openbell` is free: names are looked up when they are used."""
     assert loaded(code) & HEAVY == set()
@@ -49,9 +42,7 @@ def test_importing_openbell_loads_nothing_heavy(code):
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
 def test_help_loads_nothing_heavy(arguments):
     """The help page is there at once."""
-    code = (
-        f"import sys; sys.argv = ['openbell', *{arguments}]; from openbell.cli import main; sys.exit(main())"
-    )
+    code = f"import sys; sys.argv = ['openbell', *{arguments}]; from openbell.cli import main; sys.exit(main())"
     assert loaded(code) & HELP_HEAVY == set()
 
 

@@ -74,14 +74,8 @@ def test_every_import_points_down():
             allowed = SEES_ONLY.get(module.room, {there})
             if RANK[there] >= RANK[module.room] or there not in allowed:
                 wrong.append(f"{module.at(node)}: {module.room} must not import {there}")
-            if (
-                module.room == "backtest"
-                and there == "adapters"
-                and not name.startswith(BACKTEST_SEES_OF_ADAPTERS)
-            ):
-                wrong.append(
-                    f"{module.at(node)}: of the adapters, backtest sees only {BACKTEST_SEES_OF_ADAPTERS}"
-                )
+            if module.room == "backtest" and there == "adapters" and not name.startswith(BACKTEST_SEES_OF_ADAPTERS):
+                wrong.append(f"{module.at(node)}: of the adapters, backtest sees only {BACKTEST_SEES_OF_ADAPTERS}")
     assert wrong == [], "\n".join(wrong)
 
 

@@ -35,9 +35,7 @@ BANNED = {
 }
 #: These two write the source of wrappers for the compiler.
 WRITES_CODE = {"model/numba_types.py", "engine/build.py"}
-UNFINISHED = re.compile(
-    r"\b(TODO|FIXME|XXX|HACK|NotImplementedError|not implemented|placeholder|stub|for now)\b"
-)
+UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK|NotImplementedError|not implemented|placeholder|stub|for now)\b")
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "core", "stuff"}
 
 LINES_MAX = 500
@@ -120,9 +118,7 @@ def test_nothing_is_swallowed():
             if node.type is None:
                 wrong.append(f"{module.at(node)}: bare except; name the errors")
             elif broad and silent:
-                wrong.append(
-                    f"{module.at(node)}: a silent broad except; log once and decide: retry, degrade, stop"
-                )
+                wrong.append(f"{module.at(node)}: a silent broad except; log once and decide: retry, degrade, stop")
     assert wrong == [], "\n".join(wrong)
 
 
@@ -177,9 +173,7 @@ def test_modules_are_short():
     for module in modules():
         length, limit = len(module.lines), min(LONG.get(module.name, LINES_QUESTIONED), LINES_MAX)
         if length > limit:
-            wrong.append(
-                f"src/openbell/{module.name}: {length} lines, at most {limit}; does it answer two questions?"
-            )
+            wrong.append(f"src/openbell/{module.name}: {length} lines, at most {limit}; does it answer two questions?")
     gone = {name for name in LONG if name not in {module.name for module in modules()}}
     assert wrong == [], "\n".join(wrong)
     assert gone == set(), f"take off the list: {gone}"
@@ -188,10 +182,7 @@ def test_modules_are_short():
 def test_no_vague_names():
     """A file is named after the question it answers."""
     wrong = [
-        f"src/openbell/{module.name}"
-        for module in modules()
-        for part in module.name.removesuffix(".py").split("/")
-        if part in VAGUE_NAMES
+        f"src/openbell/{module.name}" for module in modules() for part in module.name.removesuffix(".py").split("/") if part in VAGUE_NAMES
     ]
     assert wrong == [], "\n".join(wrong)
 

@@ -34,8 +34,8 @@ def demo(
     speed
         Times real time, such as 1, 2 or 20, or max for as fast as it goes.
     exit
-        Run to the end of the recording without the page, and exit. Uses a temporary folder; one named by --data-dir is gone on with
-        where it was (unless --fresh), and ends as if nobody had interrupted it.
+        Run to the end of the recording without the page, and exit: a run of its own, which `openbell replay last` then finds. A folder
+        named by --data-dir is gone on with where it was (unless --fresh), and ends as if nobody had interrupted it.
     json
         Write what came of it to this file (with --exit).
     port

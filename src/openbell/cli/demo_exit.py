@@ -11,7 +11,7 @@ from typing import Any
 from openbell.adapters.feeds.replay import ReplayFeed
 from openbell.adapters.stores.journal import SqliteJournal
 from openbell.cli.demo import result_of, strategies
-from openbell.config import LoggingSettings, TradingSettings
+from openbell.config import LoggingSettings, TradingSettings, load_settings
 from openbell.errors import StorageError
 from openbell.observability import configure_logging
 from openbell.services.plans import make_plan
@@ -25,14 +25,16 @@ def run_to_the_end(speed: float, json: Path | None, data_dir: Path | None, fresh
     """Run, print what came of it, and write it as JSON."""
     configure_logging(LoggingSettings(level="WARNING"))
     with ExitStack() as stack:
-        folder = data_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="openbell-")))
+        folder = data_dir or Path(load_settings().trading.data_dir)
+        candles = data_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="openbell-")))
         journal = stack.enter_context(SqliteJournal(folder / "journal.db"))
         source, listings = shipped_session()
         feed = ReplayFeed(source, speed)
         plan = make_plan(TradingSettings(strategies=strategies()), listings)
-        chosen = choose_run(journal, "demo", plan, feed, fresh)
+        # In the common folder a run of its own kind, so that the page's unfinished session stays the newest of its.
+        chosen = choose_run(journal, "demo", plan, feed, fresh) if data_dir else choose_run(journal, "recorded", plan, feed, True)
         prepare(plan)
-        platform = Platform(plan, feed, journal, chosen.run, folder / "candles-recorded.db", now_ns())
+        platform = Platform(plan, feed, journal, chosen.run, candles / "candles-recorded.db", now_ns())
         seconds = asyncio.run(_play(platform))
         result = result_of(platform, seconds)
     if json is not None:

@@ -37,8 +37,7 @@ def make_plan(trading: TradingSettings, listings: Sequence[Listing]) -> Plan:
     """The plan of a platform that trades these listings, with one account more for the orders of users."""
     assignments = [_assignment(strategy) for strategy in trading.strategies]
     everything = tuple(listing.symbol for listing in listings)
-    # Without a timeframe no handler of the strategy is ever called, so this account does nothing by itself.
-    assignments.append(Assignment(MANUAL, "moving_avg_crossover", everything, "", {}, 100_000.0, Limits(order_value_share=1.0)))
+    assignments.append(Assignment(MANUAL, "manual", everything, "", {}, 100_000.0, Limits(order_value_share=1.0)))
     return Plan(
         listings=tuple(listings),
         assignments=tuple(assignments),

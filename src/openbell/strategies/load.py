@@ -12,6 +12,7 @@ from openbell.strategies.strategy import Strategy
 #: Shipped strategies: name -> module and class.
 SHIPPED = {
     "bollinger": ("openbell.strategies.bollinger", "BollingerReversion"),
+    "manual": ("openbell.strategies.manual", "Manual"),
     "momentum": ("openbell.strategies.momentum", "Momentum"),
     "moving_avg_crossover": ("openbell.strategies.moving_avg_crossover", "MovingAverageCrossover"),
     "rsi": ("openbell.strategies.rsi", "RsiReversion"),

@@ -382,6 +382,4 @@ def test_a_folder_needs_one_set_of_columns(tmp_path):
 def test_columns_of_unequal_length_are_our_bug():
     """The dataclass asserts what every reader promises."""
     with pytest.raises(AssertionError, match="close"):
-        Columns(
-            "bars", ("A",), np.zeros(2, np.int64), np.zeros(2, np.int32), *[np.ones(2)] * 3, close=np.ones(3)
-        )
+        Columns("bars", ("A",), np.zeros(2, np.int64), np.zeros(2, np.int32), *[np.ones(2)] * 3, close=np.ones(3))

@@ -25,9 +25,7 @@ FILES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("file", "options", "kind", "symbols", "rows"), FILES, ids=lambda value: str(value)[-30:]
-)
+@pytest.mark.parametrize(("file", "options", "kind", "symbols", "rows"), FILES, ids=lambda value: str(value)[-30:])
 def test_every_real_file_is_read(root, file, options, kind, symbols, rows):
     """Nothing is lost and nothing made up, and time never falls."""
     reader = read_history(root / file, **options)

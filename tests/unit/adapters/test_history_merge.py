@@ -51,21 +51,15 @@ def flatten(merged):
 
 
 @given(
-    st.lists(
-        st.tuples(st.lists(st.integers(0, 8), max_size=12), st.integers(1, 5)), min_size=1, max_size=4
-    ).filter(lambda sources: any(times for times, _ in sources))
+    st.lists(st.tuples(st.lists(st.integers(0, 8), max_size=12), st.integers(1, 5)), min_size=1, max_size=4).filter(
+        lambda sources: any(times for times, _ in sources)
+    )
 )
 def test_a_merge_is_a_stable_sort(sources):
     """Whatever the chunks: by time, then by the order of the histories, then by the order within one."""
-    histories = [
-        Chunked(sorted(times), (f"S{place}", "SHARED"), rows) for place, (times, rows) in enumerate(sources)
-    ]
+    histories = [Chunked(sorted(times), (f"S{place}", "SHARED"), rows) for place, (times, rows) in enumerate(sources)]
     merged = merge(histories)
-    expected = sorted(
-        (time, place, row)
-        for place, (times, _) in enumerate(sources)
-        for row, time in enumerate(sorted(times))
-    )
+    expected = sorted((time, place, row) for place, (times, _) in enumerate(sources) for row, time in enumerate(sorted(times)))
     found = flatten(merged)
     assert expected == [row[:3] for row in found]
     for _, place, row, symbol in found:
@@ -79,9 +73,7 @@ def test_kinds_may_differ_and_symbols_are_shared():
     merged = merge([read_history(quotes, symbols="B"), read_history(trades, symbols="B")])
     batches = list(merged.batches())
     assert merged.symbols == ("B",)
-    assert np.concatenate([batch.ts_event for batch in batches]).tolist() == [
-        second * 10**9 for second in (1, 2, 3, 3)
-    ]
+    assert np.concatenate([batch.ts_event for batch in batches]).tolist() == [second * 10**9 for second in (1, 2, 3, 3)]
     assert batches[0].parts[0].columns.kind == "quotes"
 
 
@@ -89,9 +81,9 @@ def test_memory_does_not_grow_with_the_length(tmp_path):
     """What is held at once is bounded by the chunks, however long the files are."""
     rows = 400_000
     for name in ("a", "b"):
-        pl.DataFrame(
-            {"ts_ns": np.arange(rows) * 10**9, "price": np.ones(rows), "qty": np.ones(rows)}
-        ).write_parquet(tmp_path / f"{name}.parquet")
+        pl.DataFrame({"ts_ns": np.arange(rows) * 10**9, "price": np.ones(rows), "qty": np.ones(rows)}).write_parquet(
+            tmp_path / f"{name}.parquet"
+        )
     merged = merge([read_history(tmp_path / f"{name}.parquet") for name in ("a", "b")])
     sizes = [len(batch) for batch in merged.batches()]
     assert sum(sizes) == 2 * rows

@@ -20,7 +20,8 @@ def openbell(*arguments, cwd):
 
 def test_it_prints_figures_and_writes_both_files(tmp_path):
     """Summary on the terminal, JSON and a page where asked for."""
-    arguments = ["backtest", "moving_avg_crossover", "--data", "sp500", "--fee-bps", "5", "--param", "short_period=10", "--param", "long_period=40"]
+    params = ["--param", "short_period=10", "--param", "long_period=40"]
+    arguments = ["backtest", "moving_avg_crossover", "--data", "sp500", "--fee-bps", "5", *params]
     done = openbell(*arguments, "--json", "out.json", "--report", "report.html", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Sharpe ratio" in done.stdout

@@ -103,9 +103,7 @@ def _all_good(part: Extract) -> bool:
             and _is_amount(columns.ask_quantity)
         )
     if columns.kind == "trades":
-        return (
-            _is_price(columns.price) and _is_price(columns.quantity) and bool(columns.side.max() < BAD_SIDE)
-        )
+        return _is_price(columns.price) and _is_price(columns.quantity) and bool(columns.side.max() < BAD_SIDE)
     if columns.open is columns.close:
         return _is_price(columns.close) and _is_amount(columns.volume)
     return (
@@ -186,15 +184,11 @@ def _bad_cell(part: Extract, row: int, role: str, expected: str) -> DataError:
     cell = frame.data[column][place]
     found = "an empty cell" if cell is None else repr(cell)
     if expected.startswith("at "):
-        values = ", ".join(
-            f"{name} {getattr(columns, name)[row]:g}" for name in ("open", "high", "low", "close")
-        )
+        values = ", ".join(f"{name} {getattr(columns, name)[row]:g}" for name in ("open", "high", "low", "close"))
         found += f" in a bar of {values}"
         expected = f"a {role} {expected}"
     remedy = "correct the row, or leave such rows out with on_bad='drop'"
-    return DataError(
-        f"{where_is(frame, place)}, column '{column}': found {found}", expected=expected, do=remedy
-    )
+    return DataError(f"{where_is(frame, place)}, column '{column}': found {found}", expected=expected, do=remedy)
 
 
 class OrderCheck:
@@ -260,6 +254,5 @@ class OrderCheck:
         return DataError(
             f"{place}: time runs backwards, {earlier} after {later}{change}",
             expected="times that never fall",
-            do="read with sort=True, which holds all rows in memory"
-            + (", or choose one symbol" if change else ""),
+            do="read with sort=True, which holds all rows in memory" + (", or choose one symbol" if change else ""),
         )

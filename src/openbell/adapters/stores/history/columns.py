@@ -64,9 +64,7 @@ class Columns:
     volume: FloatArray = field(default_factory=_no_floats)  # units traded in the bar; 0 when not `sized`
     price: FloatArray = field(default_factory=_no_floats)
     quantity: FloatArray = field(default_factory=_no_floats)  # units
-    side: Int8Array = field(
-        default_factory=lambda: np.empty(0, np.int8)
-    )  # +1 buyer took, -1 seller took, 0 unknown
+    side: Int8Array = field(default_factory=lambda: np.empty(0, np.int8))  # +1 buyer took, -1 seller took, 0 unknown
     trade_id: Int64Array = field(default_factory=lambda: np.empty(0, np.int64))  # -1 when the source has none
     bid_price: FloatArray = field(default_factory=_no_floats)
     ask_price: FloatArray = field(default_factory=_no_floats)
@@ -84,16 +82,12 @@ class Columns:
     def take(self, rows: "slice | Int64Array | NDArray[np.bool_]") -> "Columns":
         """Rows of this chunk: a slice (no copy), positions or a mask."""
         arrays = {name: getattr(self, name)[rows] for name in FIELDS[self.kind]}
-        return Columns(
-            self.kind, self.symbols, self.ts_event[rows], self.symbol_index[rows], **arrays, sized=self.sized
-        )
+        return Columns(self.kind, self.symbols, self.ts_event[rows], self.symbol_index[rows], **arrays, sized=self.sized)
 
     def with_symbols(self, symbols: tuple[str, ...], index_of: Int32Array) -> "Columns":
         """The same rows over another table of symbols; `index_of[old]` is the new place."""
         arrays = {name: getattr(self, name) for name in FIELDS[self.kind]}
-        return Columns(
-            self.kind, symbols, self.ts_event, index_of[self.symbol_index], **arrays, sized=self.sized
-        )
+        return Columns(self.kind, symbols, self.ts_event, index_of[self.symbol_index], **arrays, sized=self.sized)
 
 
 def concatenate(chunks: Sequence[Columns]) -> Columns:

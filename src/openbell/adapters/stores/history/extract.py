@@ -82,18 +82,13 @@ def numbers(cells: "polars.Series") -> FloatArray:
     return (values.fill_null(float("nan")) if values.null_count() else values).to_numpy()
 
 
-def _columns(
-    data: "polars.DataFrame", layout: Layout, symbols: tuple[str, ...], ts: Int64Array, index: Int32Array
-) -> Columns:
+def _columns(data: "polars.DataFrame", layout: Layout, symbols: tuple[str, ...], ts: Int64Array, index: Int32Array) -> Columns:
     def column(role: str) -> Any:
         return numbers(data[layout.roles[role]]) if role in layout.roles else np.zeros(data.height)
 
     roles = layout.roles
     if layout.is_quote_bar:
-        mids = {
-            part: (column(f"bid_{part}") + column(f"ask_{part}")) / 2
-            for part in ("open", "high", "low", "close")
-        }
+        mids = {part: (column(f"bid_{part}") + column(f"ask_{part}")) / 2 for part in ("open", "high", "low", "close")}
         return Columns("bars", symbols, ts, index, **mids, volume=np.zeros(len(ts)), sized=False)
     if layout.kind == "bars":
         close = column("close")

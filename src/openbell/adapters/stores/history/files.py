@@ -25,13 +25,9 @@ _CSV_ENDINGS = (".csv", ".csv.gz", ".txt", ".txt.gz", ".tsv", ".tsv.gz")
 def open_path(path: Path) -> Source:
     """The reader for a file or a folder. Raises DataError for what is not there or has another format."""
     if path.is_dir():
-        files = sorted(path.glob("*.parquet")) or sorted(
-            file for file in path.iterdir() if file.name.lower().endswith(_CSV_ENDINGS)
-        )
+        files = sorted(path.glob("*.parquet")) or sorted(file for file in path.iterdir() if file.name.lower().endswith(_CSV_ENDINGS))
         if not files:
-            raise DataError(
-                f"the folder {path} holds no Parquet or CSV file", do="name the folder with the files"
-            )
+            raise DataError(f"the folder {path} holds no Parquet or CSV file", do="name the folder with the files")
         return FolderSource(path, tuple(open_path(file) for file in files))
     if not path.is_file():
         raise DataError(f"there is no file {path}", do="check the path")
@@ -109,9 +105,7 @@ class CsvSource:
     def _header(self, line: bytes) -> tuple[list[str], str]:
         text = line.decode("utf-8-sig").strip()
         if not text:
-            raise DataError(
-                f"{self.name} is empty", expected="a header line and rows", do="check how it was written"
-            )
+            raise DataError(f"{self.name} is empty", expected="a header line and rows", do="check how it was written")
         separator = max(",;\t", key=text.count)
         names = [name.strip().strip('"') for name in text.split(separator)]
         if all(name[:1].isdigit() for name in names):

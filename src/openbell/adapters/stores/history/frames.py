@@ -39,9 +39,7 @@ def _polars_source(data: Any) -> Source:
     import polars
 
     if isinstance(data, polars.Series):
-        raise DataError(
-            "cannot read a single polars Series", expected="a frame with times and prices", do="add the times"
-        )
+        raise DataError("cannot read a single polars Series", expected="a frame with times and prices", do="add the times")
     return PolarsSource(data)
 
 
@@ -82,9 +80,7 @@ class ArraySource:
     def __post_init__(self) -> None:
         lengths = {name: len(values) for name, values in self.arrays.items()}
         if len(set(lengths.values())) > 1:
-            raise DataError(
-                f"the arrays have the lengths {lengths}", expected="one length", do="cut them alike"
-            )
+            raise DataError(f"the arrays have the lengths {lengths}", expected="one length", do="cut them alike")
 
     def frames(self, columns: Sequence[str] | None, rows: int) -> Iterator[Frame]:
         """See Source."""
@@ -94,9 +90,7 @@ class ArraySource:
         height = len(next(iter(self.arrays.values()), ()))
         for start in range(0, height, rows):
             part = {name: np.ascontiguousarray(self.arrays[name][start : start + rows]) for name in names}
-            yield Frame(
-                polars.DataFrame({name: _series(name, part[name]) for name in names}), self.name, start + 1
-            )
+            yield Frame(polars.DataFrame({name: _series(name, part[name]) for name in names}), self.name, start + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +129,7 @@ def _series(name: str, values: "np.ndarray[Any, Any]") -> "polars.Series":
 def _pandas_series(name: str, values: Any) -> "polars.Series":
     """Time zones end in UTC; pandas' NA, NaT and None become null."""
     if getattr(values.dtype, "tz", None) is not None:
-        return _series(
-            name, values.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
-        ).dt.replace_time_zone("UTC")
+        return _series(name, values.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()).dt.replace_time_zone("UTC")
     if values.dtype.kind in "ifubM":
         return _series(name, values.to_numpy())
     return _series(name, values.astype(object).where(values.notna(), None).to_numpy())

@@ -183,9 +183,7 @@ def _time_columns(head: "polars.DataFrame", by_name: dict[str, str]) -> tuple[st
             best = min(found, key=lambda squashed: last.get(squashed, 0))
             name = by_name[best]
             cells = head[name]
-            is_clock = cells.dtype == polars.String and re.fullmatch(
-                r"\d\d?:\d\d(:\d\d([.]\d+)?)?", cells[0] or ""
-            )
+            is_clock = cells.dtype == polars.String and re.fullmatch(r"\d\d?:\d\d(:\d\d([.]\d+)?)?", cells[0] or "")
             if is_clock and "date" in found and head[by_name["date"]].dtype == polars.String:
                 return by_name["date"], name
             return name, None
@@ -210,10 +208,7 @@ def _is_wide(head: "polars.DataFrame", time: str, roles: dict[str, str]) -> bool
     for name in others:
         cells = head[name]
         numbers = cells.cast(polars.Float64, strict=False) if cells.dtype == polars.String else cells
-        if (
-            not (numbers.dtype.is_numeric() or numbers.dtype == polars.Null)
-            or numbers.null_count() > cells.null_count()
-        ):
+        if not (numbers.dtype.is_numeric() or numbers.dtype == polars.Null) or numbers.null_count() > cells.null_count():
             return False
     return True
 

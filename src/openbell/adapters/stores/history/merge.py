@@ -55,13 +55,9 @@ class MergedHistory:
     def __init__(self, histories: Sequence[History]) -> None:
         assert histories, "nothing to merge"
         self._histories = tuple(histories)
-        self.symbols: tuple[str, ...] = tuple(
-            dict.fromkeys(s for history in histories for s in history.symbols)
-        )
+        self.symbols: tuple[str, ...] = tuple(dict.fromkeys(s for history in histories for s in history.symbols))
         place = {symbol: index for index, symbol in enumerate(self.symbols)}
-        self._tables: list[Int32Array] = [
-            np.array([place[symbol] for symbol in history.symbols], np.int32) for history in histories
-        ]
+        self._tables: list[Int32Array] = [np.array([place[symbol] for symbol in history.symbols], np.int32) for history in histories]
 
     def batches(self) -> Iterator[Batch]:
         """All rows from the beginning. At most one chunk a history is held, about 262,144 rows together.
@@ -75,9 +71,7 @@ class MergedHistory:
         while any(columns is not None for columns in held):
             # Whoever's chunk ends first bounds what can be given out. At that very moment, histories before
             # it are complete (their chunk goes on later), those after it must wait for the rest of its rows.
-            ends = [
-                (columns.ts_event[-1], source) for source, columns in enumerate(held) if columns is not None
-            ]
+            ends = [(columns.ts_event[-1], source) for source, columns in enumerate(held) if columns is not None]
             border, first = min(ends)
             taken: list[tuple[int, Columns]] = []
             for source, columns in enumerate(held):
@@ -87,9 +81,7 @@ class MergedHistory:
                 count = int(np.searchsorted(columns.ts_event, border, side))  # type: ignore[call-overload]
                 if count:
                     taken.append((source, columns.take(slice(0, count))))
-                held[source] = (
-                    columns.take(slice(count, None)) if count < len(columns) else self._next(source, streams)
-                )
+                held[source] = columns.take(slice(count, None)) if count < len(columns) else self._next(source, streams)
             yield _interleave(taken)
 
     def _next(self, source: int, streams: list[Iterator[Columns]]) -> Columns | None:

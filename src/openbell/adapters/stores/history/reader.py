@@ -76,11 +76,7 @@ def read_history(
     source = open_source(data)
     layout = recognise(head(source), source.name, kind, time, timezone)
     asked = (symbols,) if isinstance(symbols, str) else tuple(symbols) if symbols is not None else None
-    default = (
-        Path(data).name.partition(".")[0].partition("-")[0].upper()
-        if isinstance(data, str | Path)
-        else "ASSET"
-    )
+    default = Path(data).name.partition(".")[0].partition("-")[0].upper() if isinstance(data, str | Path) else "ASSET"
     filters = _filters(source, where or {})
     found = _symbols(source, layout, filters, asked, default)
     span = (_nanoseconds(start, "start"), _nanoseconds(end, "end"))
@@ -200,9 +196,7 @@ def _filters(source: Source, where: Mapping[str, object]) -> dict[str, str]:
     return {names[squash(asked)]: str(value) for asked, value in where.items()}
 
 
-def _symbols(
-    source: Source, layout: Layout, filters: dict[str, str], asked: tuple[str, ...] | None, default: str
-) -> tuple[str, ...]:
+def _symbols(source: Source, layout: Layout, filters: dict[str, str], asked: tuple[str, ...] | None, default: str) -> tuple[str, ...]:
     """The symbols to read, from one pass over the columns that name them.
 
     Raises UnknownNameError and DataError.
@@ -224,9 +218,7 @@ def _symbols(
     return asked or known
 
 
-def _distinct(
-    source: Source, layout: Layout, filters: dict[str, str], asked: tuple[str, ...] | None
-) -> tuple[str, ...]:
+def _distinct(source: Source, layout: Layout, filters: dict[str, str], asked: tuple[str, ...] | None) -> tuple[str, ...]:
     """Symbols in the order they first occur.
 
     One symbol of two venues is two instruments: refused, not mixed.
@@ -255,8 +247,7 @@ def _distinct(
             )
     if not venues:
         raise DataError(
-            f"{source.name} has no rows with a symbol"
-            + "".join(f" where {name} is {value!r}" for name, value in filters.items()),
+            f"{source.name} has no rows with a symbol" + "".join(f" where {name} is {value!r}" for name, value in filters.items()),
             expected="at least one",
             do="check the choice",
         )
@@ -276,8 +267,6 @@ def _nanoseconds(moment_asked: str | int | datetime | None, name: str) -> int | 
     try:
         when = datetime.fromisoformat(moment_asked) if isinstance(moment_asked, str) else moment_asked
     except ValueError as error:
-        raise DataError(
-            f"{name} is {moment_asked!r}", expected="ISO text such as 2024-01-31T09:30:00Z"
-        ) from error
+        raise DataError(f"{name} is {moment_asked!r}", expected="ISO text such as 2024-01-31T09:30:00Z") from error
     naive = when if when.tzinfo is None else (when - when.utcoffset()).replace(tzinfo=None)  # type: ignore[operator]
     return int(np.datetime64(naive, "ns").astype(np.int64))

@@ -47,14 +47,10 @@ def head(source: Source) -> "polars.DataFrame":
     for frame in source.frames(None, HEAD_ROWS):
         if frame.data.height:
             return frame.data.head(HEAD_ROWS)
-    raise DataError(
-        f"{source.name} has no rows", expected="at least one row of data", do="check how it was written"
-    )
+    raise DataError(f"{source.name} has no rows", expected="at least one row of data", do="check how it was written")
 
 
 def unreadable(name: str, reason: object, expected: str) -> DataError:
     """The error for a source that broke while it was read; only the first line of the reason is shown."""
     first_line = str(reason).strip().partition("\n")[0]
-    return DataError(
-        f"{name} cannot be read ({first_line})", expected=expected, do="write or download it again"
-    )
+    return DataError(f"{name} cannot be read ({first_line})", expected=expected, do="write or download it again")

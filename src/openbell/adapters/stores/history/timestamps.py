@@ -139,9 +139,7 @@ def _count(cells: "polars.Series", factor: int) -> Int64Array:
 
     if cells.dtype == polars.String:
         whole = cells.str.strip_chars().cast(polars.Int64, strict=False)
-        cells = (
-            whole if whole.null_count() == cells.null_count() else cells.cast(polars.Float64, strict=False)
-        )
+        cells = whole if whole.null_count() == cells.null_count() else cells.cast(polars.Float64, strict=False)
     if not cells.dtype.is_float():
         return _filled(cells.cast(polars.Int64, strict=False), factor)
     values = cells.cast(polars.Float64).fill_null(float("nan")).to_numpy()
