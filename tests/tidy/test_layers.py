@@ -40,7 +40,10 @@ PURE_MAY_IMPORT = set(
 #: What single files of the pure core need besides: compiling, caching and reading source are their job.
 ALSO = {
     "model/jit.py": set("ctypes importlib os pathlib sys".split()),
-    "model/numba_types.py": set("contextlib llvmlite numba os pathlib sys".split()),
+    "model/numba_cache.py": set("contextlib fcntl numba os pathlib".split()),
+    "model/numba_inner.py": {"numba"},
+    "model/numba_primitives.py": {"llvmlite", "numba"},
+    "model/numba_types.py": set("llvmlite numba os sys".split()),
     "model/compile_errors.py": {"pathlib"},
     "model/fingerprint.py": {"sys"},
     "strategies/load.py": set("importlib pathlib sys".split()),

@@ -3,32 +3,33 @@
 Imported by `jit.py` at the first compilation and by nobody else; with it, the pure core's only import of numba.
 """
 
-import contextlib
 import functools
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import config, njit, typeof, types
-from numba.core import cgutils, errors
+from numba import njit, typeof, types
+from numba.core import errors
+from numba.core.dispatcher import Dispatcher
 from numba.core.imputils import lower_builtin, lower_getattr
 from numba.core.registry import cpu_target
 from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr
-from numba.extending import intrinsic, models, overload, register_model, typeof_impl
+from numba.extending import intrinsic, models, register_model, typeof_impl
 from numba.np.arrayobj import record_getattr
 from numba.np.numpy_support import from_dtype
 
 from openbell.model import jit
 from openbell.model.compile_errors import compile_error
 from openbell.model.fingerprint import fingerprint
+from openbell.model.numba_cache import cache_in, share
+from openbell.model.numba_inner import PIPELINE
+from openbell.model.numba_primitives import OPTIONS, PRIMITIVES
 
-OPTIONS = {"error_model": "numpy", "nogil": True}
 #: For functions that only compiled code calls: no wrappers for Python or C, which saves half of the compile time.
 INNER = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _registered: set[str] = set()
@@ -50,6 +51,19 @@ class RecordType(types.Record):
     def key(self) -> Any:
         """What makes two types equal."""
         return self.name
+
+    @property
+    def mangling_args(self) -> Any:
+        """What stands for the type in the names of functions: its content, where numba would put a number of this process.
+
+        Machine code from disk, made by another process, would call a function of this one that has the same name and another layout.
+        """
+        version = "" if self.cls.__module__.startswith("openbell.") else fingerprint(self.cls)
+        _, _, layout = self.name.split(":", 2)
+        return self.cls.__qualname__, (_digest(f"{self.cls.__module__}:{version}:{layout}"),)
+
+    def can_convert_to(self, _context: Any, _other: Any) -> None:
+        """Never: numba would take one record for another that begins with the same fields."""
 
 
 register_model(RecordType)(models.RecordModel)
@@ -102,47 +116,10 @@ def _type_of_intrinsic(value: Any) -> Any:
     return cpu_target.typing_context.resolve_value_type(value)
 
 
-@intrinsic
-def _address_of(_typing: Any, record: Any) -> Any:
-    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        return builder.ptrtoint(args[0], ir.IntType(64))
-
-    return types.int64(record), codegen
-
-
-@intrinsic
-def _call(_typing: Any, function: Any, state: Any, event: Any, engine: Any) -> Any:
-    """numba's own calling convention: (place for the result, place for an exception, arguments) -> status."""
-
-    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        word, place = ir.IntType(64), ir.IntType(8).as_pointer()
-        convention = ir.FunctionType(ir.IntType(32), [place.as_pointer(), place.as_pointer(), word, word, word])
-        target = builder.inttoptr(args[0], convention.as_pointer())
-        result, exception = cgutils.alloca_once(builder, place), cgutils.alloca_once(builder, place)
-        return builder.sext(builder.call(target, [result, exception, *args[1:]]), word)
-
-    return types.int64(types.int64, types.int64, types.int64, types.int64), codegen
-
-
-def _as_size(size: Any) -> Any:
-    raise TypeError("replaced by its overload")
-
-
-@overload(_as_size, strict=False, jit_options=OPTIONS)
-def _overload_as_size(size: Any) -> Any:
-    if isinstance(size, types.BaseTuple):
-        return lambda size: size
-    return lambda size: (1, float(size))
-
-
-@njit(**OPTIONS)
-def _sized(size: Any) -> Any:
-    return _as_size(size)
-
-
 @typeof_impl.register(jit.Primitive)
 def _typeof_primitive(value: jit.Primitive, _context: Any) -> Any:
-    return typeof(_sized) if value.name == "as_size" else _type_of_intrinsic({"address_of": _address_of, "call": _call}[value.name])
+    lowered = PRIMITIVES[value.name]
+    return typeof(lowered) if isinstance(lowered, Dispatcher) else _type_of_intrinsic(lowered)
 
 
 @functools.cache
@@ -153,7 +130,7 @@ def _member(cls: type[jit.Record], name: str) -> Any:
     if not inspect.isfunction(function):
         return None
     # A user's own code may not write beyond its arrays: the strategy faults instead.
-    options = {**INNER, "boundscheck": not cls.__module__.startswith("openbell.")}
+    options = {**INNER, **PIPELINE, "boundscheck": not cls.__module__.startswith("openbell.")}
     dispatcher = njit(forceinline=getattr(function, "inlined", False), **options)(function)
     _alive.append(dispatcher)  # numba's type of it holds only a weak reference
     return typeof(dispatcher)
@@ -227,31 +204,16 @@ def _lower_property(name: str) -> None:
 register(jit.method_names, jit.property_names)
 
 
-@contextlib.contextmanager
-def _cache_in(folder: Path) -> Iterator[bool]:
-    """Point numba's disk cache at a folder while functions are created; yields False where the folder cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK)
-    except OSError:
-        writable = False
-    before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
-    try:
-        yield writable
-    finally:
-        config.CACHE_DIR = before
-
-
 def inner_kernel(function: Callable[..., Any], inline: bool) -> Any:
     """The dispatcher of a kernel for other kernels; it becomes part of their machine code."""
-    return njit(forceinline=inline, **INNER)(function)
+    return njit(forceinline=inline, **INNER, **PIPELINE)(function)
 
 
 def entry_kernel(function: Callable[..., Any]) -> Any:
     """The dispatcher of a kernel for Python, with its disk cache in the folder of these sources."""
     ours = function.__module__.startswith("openbell.")
-    with _cache_in(jit.cache_folder()) as writable:
-        return njit(cache=ours and writable, **OPTIONS)(function)
+    with cache_in(jit.cache_folder()) as writable:
+        return share(njit(cache=ours and writable, **OPTIONS)(function))
 
 
 BODY = '''"""Calls one handler of one strategy; kept here so that its machine code has a place on disk."""
@@ -269,7 +231,7 @@ def compile_handler(cls: type[jit.Record], name: str, state: np.dtype[Any], even
     stem = f"{cls.__name__}_{name}_{fingerprint(cls)}_{_digest(shape)}"
     folder = jit.cache_folder() / "handlers"
     path = folder / f"{stem}.py"
-    with _cache_in(folder) as writable:
+    with cache_in(folder) as writable:
         if writable and not path.exists():
             draft = path.with_suffix(f".{os.getpid()}.tmp")
             draft.write_text(body)

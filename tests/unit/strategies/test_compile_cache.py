@@ -106,6 +106,22 @@ def test_a_fingerprint_is_the_same_in_every_process():
     assert len({python(code, PYTHONHASHSEED=seed) for seed in ("0", "1", "2")}) == 1
 
 
+def test_a_type_has_the_same_name_in_every_process():
+    """Whichever types were there before: machine code from disk calls functions by names with the names of types in them."""
+    code = """
+from openbell.indicators.sma import Sma
+from openbell.model.numba_types import record_type
+from tests.unit.strategies.test_compile_cache import made
+from openbell.strategies.strategy import declare
+for length in {lengths}:
+    record_type(Sma(length).dtype)
+print(*(record_type(dtype).mangling_args for dtype in (Sma(20).dtype, Sma(40).dtype, declare(made(2.0), dict(), 1).dtype)), sep=";")
+"""
+    first, second = (python(code.replace("{lengths}", lengths)).strip() for lengths in ("()", "(500, 40, 3)"))
+    assert first == second
+    assert len(set(first.split(";"))) == 3
+
+
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
     """A copy of the package, to edit."""

@@ -1,0 +1,52 @@
+"""The few instructions that numba puts in the place of each `Primitive` of `jit.py`. Imported by `numba_types.py` alone."""
+
+from typing import Any
+
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+
+OPTIONS = {"error_model": "numpy", "nogil": True}
+
+
+@intrinsic
+def _address_of(_typing: Any, record: Any) -> Any:
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.ptrtoint(args[0], ir.IntType(64))
+
+    return types.int64(record), codegen
+
+
+@intrinsic
+def _call(_typing: Any, function: Any, state: Any, event: Any, engine: Any) -> Any:
+    """numba's own calling convention: (place for the result, place for an exception, arguments) -> status."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        word, place = ir.IntType(64), ir.IntType(8).as_pointer()
+        convention = ir.FunctionType(ir.IntType(32), [place.as_pointer(), place.as_pointer(), word, word, word])
+        target = builder.inttoptr(args[0], convention.as_pointer())
+        result, exception = cgutils.alloca_once(builder, place), cgutils.alloca_once(builder, place)
+        return builder.sext(builder.call(target, [result, exception, *args[1:]]), word)
+
+    return types.int64(*[types.int64] * 4), codegen
+
+
+def _as_size(size: Any) -> Any:
+    raise TypeError("replaced by its overload")
+
+
+@overload(_as_size, strict=False, jit_options=OPTIONS)
+def _overload_as_size(size: Any) -> Any:
+    if isinstance(size, types.BaseTuple):
+        return lambda size: size
+    return lambda size: (1, float(size))
+
+
+@njit(**OPTIONS)
+def _sized(size: Any) -> Any:
+    return _as_size(size)
+
+
+#: By the name of the primitive: an intrinsic, or a compiled function.
+PRIMITIVES: dict[str, Any] = {"address_of": _address_of, "call": _call, "as_size": _sized}
