@@ -59,19 +59,29 @@ class Sma(Indicator):
             self.rescale(abs(value))
         mask = len(self.window) - 1
         unit = math.floor(value * self.scale + 0.5)
-        self.newest = (self.newest + 1) & mask
-        if self.count >= self.length:
-            self.sum -= self.window[(self.newest - self.length) & mask]
+        total = self.sum + unit
+        newest = (self.newest + 1) & mask
+        ready = self.ready
+        if ready == 1:
+            total -= self.window[(newest - self.length) & mask]
         else:
-            self.count += 1
-        self.sum += unit
-        self.window[self.newest] = unit
-        if self.newest == 0 and abs(self.sum) < self.limit * self.scale / 8000.0 * self.count:
+            ready = self.warm_up()
+        self.window[newest] = unit
+        self.newest = newest
+        self.sum = total
+        if newest == 0 and abs(total) < self.limit * self.scale / 8000.0 * self.count:
             self.refine()
-        if self.count < self.length:
+            total = self.sum
+        if ready == 0:
             return math.nan
-        self.ready = 1
-        return self.sum / self.divisor
+        return total / self.divisor
+
+    def warm_up(self) -> Any:
+        """Count a value; 1 when the window is full."""
+        self.count += 1
+        if self.count == self.length:
+            self.ready = 1
+        return self.ready
 
     def rescale(self, magnitude: Any) -> None:
         """Choose the decimal unit for values of this magnitude and restate the window in it; rare, as it leaves room."""
