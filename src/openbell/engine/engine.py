@@ -10,6 +10,7 @@ from openbell.engine.broker import BROKER
 from openbell.engine.plan import Plan
 from openbell.engine.state import MAGIC, Seat, commands_max, first_state
 from openbell.engine.step import step
+from openbell.engine.stretch import LOOPS
 from openbell.errors import JournalError
 from openbell.model import enums
 from openbell.model.candles import SLICE_RECORD
@@ -32,7 +33,7 @@ class Engine:
     classes in the order of the assignments, where they are not to be found by name or path.
     """
 
-    def __init__(self, plan: Plan, commands_capacity: int = 0, classes: list[type[Strategy]] | None = None) -> None:
+    def __init__(self, plan: Plan, commands_capacity: int = 0, classes: list[type[Strategy]] | None = None, stretches: bool = True) -> None:
         self.plan = plan
         self.classes = classes or [load(assignment.strategy) for assignment in plan.assignments]
         self.state, self.seats = first_state(plan, self.classes)
@@ -47,8 +48,9 @@ class Engine:
         self.reserve = commands_max(plan, int(self.head["builder_count"]))
         self.commands = np.zeros(max(commands_capacity, 4 * self.reserve), COMMAND)
         self._addresses = (self.state.ctypes.data, self.commands.ctypes.data, len(self.commands), self.reserve, self._table.ctypes.data)
+        self._calm = 0 if stretches else -1
         state, commands, capacity, reserve, table = self._addresses
-        step(state, 0, 0, commands, capacity, reserve, table)  # compiles, or loads from disk, before the first event is there
+        step(state, 0, 0, commands, capacity, reserve, table, self._calm)  # compiles, or loads from disk, before the first event is there
 
     def table(self, name: str) -> np.ndarray[Any, Any]:
         """A table of the state by its name in `model.state.TABLES`, a live view."""
@@ -79,7 +81,7 @@ class Engine:
         state, commands, capacity, reserve, table = self._addresses
         address, left = events.ctypes.data, len(events)
         while left:
-            done, written = step(state, address, left, commands, capacity, reserve, table)
+            done, written = step(state, address, left, commands, capacity, reserve, table, self._calm)
             address, left = address + done * EVENT.itemsize, left - done
             if written:
                 yield self.commands[:written]
@@ -116,6 +118,8 @@ def compile_handlers(classes: list[type[Strategy]], seats: list[Seat], faults: l
         for index in handlers(cls):
             key = (cls, signature(seat.dtype), index)
             if key not in made:
-                made[key] = handler(cls, enums.HANDLER_NAMES[index], seat.dtype, HANDLER_EVENTS[index], BROKER, cls.compiled, faults)
+                made[key] = handler(
+                    cls, enums.HANDLER_NAMES[index], seat.dtype, HANDLER_EVENTS[index], BROKER, cls.compiled, faults, LOOPS.get(index)
+                )
             table[strategy, index] = made[key]
     return table

@@ -5,7 +5,6 @@ from typing import Any
 from openbell.bars.builder import close_oldest, open_bar
 from openbell.model import enums
 from openbell.model.candles import NEVER, slice_at
-from openbell.model.commands import command_at
 from openbell.model.jit import address_of, call, inline_kernel, kernel
 from openbell.model.state import word_at
 
@@ -15,7 +14,7 @@ def invoke(engine: Any, strategy: int, handler: int, state: int, event: int) -> 
     """Run one handler of one strategy on the record at `state`; a handler that raises takes its strategy out of trading."""
     engine.strategy = strategy
     table = word_at(engine.handlers_address, strategy * enums.HANDLER_SLOTS + handler)
-    failed = call(table.value, state, event, address_of(engine))
+    failed = call(table.value, state, event, 1, address_of(engine))
     if failed != 0:
         fault(engine, strategy)
 
@@ -117,9 +116,7 @@ def close_candles(engine: Any, instrument: Any, watermark: int) -> None:
 @kernel
 def publish_candle(engine: Any, bar: Any) -> None:
     """The candle as a command."""
-    command = command_at(engine.commands_address, engine.commands_written)
-    engine.commands_written += 1
-    target = command.bar
+    target = engine.next_command().bar
     target.seq = engine.seq
     target.ts_available = engine.now
     target.kind = enums.CANDLE

@@ -10,32 +10,40 @@ from openbell.bars.builder import add_bar, add_trade
 from openbell.engine.handlers import call_open_slices, close_candles, fire_timers, notify, notify_bar, refuse
 from openbell.engine.orders import settle_intents
 from openbell.engine.outside import on_reply, on_request
+from openbell.engine.stretch import calm_events, stretch
 from openbell.engine.venue import expire_orders, work_orders
 from openbell.model import enums
-from openbell.model.events import EVENT_SIZE, event_at
+from openbell.model.commands import COMMAND_SIZE
+from openbell.model.events import EVENT_SIZE, defect, event_at
 from openbell.model.jit import inline_kernel, kernel
-from openbell.model.money import is_price
 from openbell.model.state import engine_at
 
 
 @kernel
-def step(state: int, events: int, count: int, commands: int, capacity: int, reserve: int, handlers: int) -> tuple[int, int]:
+def step(state: int, events: int, count: int, commands: int, capacity: int, reserve: int, handlers: int, calm: int) -> tuple[int, int]:
     """Feed `count` events at an address to the state at an address; returns (events consumed, commands written).
 
-    Stops early, between two events, when fewer than `reserve` commands would fit.
+    Stops early, between two events, when fewer than `reserve` commands would fit; with a `capacity` of 0 commands are not kept, and none
+    is counted. The first `calm` events are known to be calm (see `stretch`); -1 sends every event through `process`.
     """
     engine = engine_at(state, 0)
     engine.commands_address = commands
-    engine.commands_written = 0
+    engine.commands_stride = COMMAND_SIZE if capacity > 0 else 0
     engine.handlers_address = handlers
+    engine.calm_end = events + calm * EVENT_SIZE if calm >= 0 else -1
+    last = commands + (capacity - reserve) * engine.commands_stride
     done = 0
-    while done < count and engine.commands_written + reserve <= capacity:
-        process(engine, event_at(events, done))
-        done += 1
-    written = engine.commands_written
+    while done < count and engine.commands_address <= last:
+        quiet = stretch(engine, events + done * EVENT_SIZE, count - done)
+        if quiet == 0:
+            process(engine, event_at(events, done))
+            quiet = 1
+        done += quiet
+    written = (engine.commands_address - commands) // COMMAND_SIZE
     engine.commands_address = 0
-    engine.commands_written = 0
+    engine.commands_stride = 0
     engine.handlers_address = 0
+    engine.calm_end = 0
     engine.strategy = 0
     engine.leg = 0
     return done, written
@@ -193,43 +201,9 @@ def tell_equity(engine: Any) -> None:
     engine.equity_next = (engine.now // engine.equity_interval_ns + 1) * engine.equity_interval_ns
 
 
-@inline_kernel
-def defect(event: Any) -> int:
-    """Why a market event cannot be used, or NONE. Comparisons say what is right, so that NaN is wrong."""
-    if event.kind == enums.TRADE:
-        if not is_price(event.trade.price):
-            return enums.BAD_PRICE
-        if event.trade.quantity < 0:
-            return enums.BAD_QUANTITY
-    elif event.kind == enums.QUOTE:
-        if not (is_price(event.quote.bid_price) and is_price(event.quote.ask_price)):
-            return enums.BAD_PRICE
-        if event.quote.bid_price > event.quote.ask_price:
-            return enums.CROSSED_QUOTE
-    elif event.kind != enums.BAR:
-        return enums.NOT_WELL_FORMED
-    else:
-        bar = event.bar
-        inside = (bar.low <= bar.open) & (bar.open <= bar.high) & (bar.low <= bar.close) & (bar.close <= bar.high)
-        if not (inside & is_price(bar.low) & is_price(bar.high)):
-            return enums.BAD_PRICE
-        if bar.volume < 0:
-            return enums.BAD_QUANTITY
-    return enums.NONE
-
-
 @kernel
-def step_many(
-    states: int, stride: int, count: int, events: int, event_count: int, commands: int, capacity: int, reserve: int, handlers: int
-) -> int:
-    """Feed the same events to `count` states that lie `stride` bytes apart; their commands are overwritten. Returns commands written."""
-    total = 0
+def step_many(states: int, stride: int, count: int, events: int, event_count: int, command: int, handlers: int) -> None:
+    """Feed the same events to `count` states that lie `stride` bytes apart; their commands are not kept (`command` has room for one)."""
+    calm = calm_events(events, event_count) if event_count > 0 else 0
     for index in range(count):
-        done = 0
-        while done < event_count:
-            consumed, written = step(
-                states + index * stride, events + done * EVENT_SIZE, event_count - done, commands, capacity, reserve, handlers
-            )
-            done += consumed
-            total += written
-    return total
+        step(states + index * stride, events, event_count, command, 0, 0, handlers, calm)

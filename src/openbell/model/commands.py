@@ -11,9 +11,10 @@ class Command(Record):
     """Any command."""
 
 
+COMMAND_SIZE = 96
 COMMAND = union(
     Command,
-    96,
+    COMMAND_SIZE,
     [
         ("seq", "i8", 0),  # of the event that caused it
         ("ts", "i8", 8),  # ns, `ts_available` of that event

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from openbell.model.jit import Record, layout, pointer, union
+from openbell.model import enums
+from openbell.model.jit import Record, inline_kernel, layout, pointer, union
+from openbell.model.money import is_price
 
 EVENT_SIZE = 96
 
@@ -150,3 +152,29 @@ EVENT = union(
 
 event_at = pointer(EVENT)
 bar_at = pointer(BAR_RECORD)
+trade_at = pointer(TRADE_RECORD)
+
+
+@inline_kernel
+def defect(event: Any) -> int:
+    """Why a market event cannot be used, or NONE. Comparisons say what is right, so that NaN is wrong."""
+    if event.kind == enums.TRADE:
+        if not is_price(event.trade.price):
+            return enums.BAD_PRICE
+        if event.trade.quantity < 0:
+            return enums.BAD_QUANTITY
+    elif event.kind == enums.QUOTE:
+        if not (is_price(event.quote.bid_price) and is_price(event.quote.ask_price)):
+            return enums.BAD_PRICE
+        if event.quote.bid_price > event.quote.ask_price:
+            return enums.CROSSED_QUOTE
+    elif event.kind != enums.BAR:
+        return enums.NOT_WELL_FORMED
+    else:
+        bar = event.bar
+        inside = (bar.low <= bar.open) & (bar.open <= bar.high) & (bar.low <= bar.close) & (bar.close <= bar.high)
+        if not (inside & (bar.low > 0.0) & is_price(bar.high)):
+            return enums.BAD_PRICE
+        if bar.volume < 0:
+            return enums.BAD_QUANTITY
+    return enums.NONE

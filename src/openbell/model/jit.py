@@ -34,9 +34,9 @@ INTERPRETED = os.environ.get("OPENBELL_INTERPRETED", "") not in ("", "0")
 PURE_ROOMS = ("model", "bars", "indicators", "risk", "execution", "portfolio", "engine", "strategies")
 PACKAGE = Path(__file__).resolve().parents[1]
 
-#: Every handler has this C signature: (two places it may write to, address of its state, of its event, of the engine) -> 0, or 1 if it
-#: raised.
-HANDLER = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+#: Every handler has this C signature: (two places it may write to, address of its state, of its event, how many
+#: events lie there that it may take, address of the engine) -> 0, or 1 if it raised.
+HANDLER = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int64] * 4)
 
 #: The base of records; of no known type, because their fields are attributes that only the dtype knows.
 VOID: Any = np.void
@@ -148,8 +148,12 @@ def _address_of(record: Any) -> int:
     return int(np.asarray(record).ctypes.data)
 
 
-def _call(function: int, state: int, event: int, engine: int) -> int:
-    return int(HANDLER(int(function))(None, None, int(state), int(event), int(engine)))
+def _call(function: int, state: int, event: int, count: int, engine: int) -> int:
+    return int(HANDLER(int(function))(None, None, int(state), int(event), int(count), int(engine)))
+
+
+def _prefetch(_address: int) -> None:
+    """Nothing to do: it changes how long things take, never what they are."""
 
 
 def _as_size(size: Any) -> tuple[int, float]:
@@ -170,8 +174,12 @@ class Primitive:
 
 #: The address of a record that is a view into a buffer.
 address_of = Primitive("address_of", _address_of)
-#: Calls the handler at an address: `call(function, state, event, engine)`.
+#: Calls the handler at an address: `call(function, state, event, count, engine)`.
 call = Primitive("call", _call)
+
+
+#: Tells the processor that an address will be read soon.
+prefetch = Primitive("prefetch", _prefetch)
 
 
 #: A size given as a number becomes `(BY_QUANTITY, number)`; one given as a pair stays what it is.
@@ -225,6 +233,7 @@ def handler(
     engine: np.dtype[Any],
     compiled: bool,
     faults: list[BaseException],
+    loop: Any = None,
 ) -> Any:
     """A function at an address that calls `cls.name(state, event, engine)`; keep the returned object alive and use its `.address`.
 
@@ -233,11 +242,11 @@ def handler(
     if compiled and not INTERPRETED:
         key = (cls, name, signature(state), signature(event), signature(engine))
         if key not in _handlers:
-            _handlers[key] = _numba().compile_handler(cls, name, state, event, engine)
+            _handlers[key] = _numba().compile_handler(cls, name, state, event, engine, loop)
         return _handlers[key]
     method, state_at, event_at, engine_at = getattr(cls, name), pointer(state), pointer(event), pointer(engine)
 
-    def run(_result: Any, _exception: Any, state_address: int, event_address: int, engine_address: int) -> int:
+    def run(_result: Any, _exception: Any, state_address: int, event_address: int, _count: int, engine_address: int) -> int:
         try:
             method(state_at(state_address, 0), event_at(event_address, 0), engine_at(engine_address, 0))
         except Exception as fault:  # the caller pauses the strategy and reports it

@@ -19,17 +19,28 @@ def _address_of(_typing: Any, record: Any) -> Any:
 
 
 @intrinsic
-def _call(_typing: Any, function: Any, state: Any, event: Any, engine: Any) -> Any:
+def _call(_typing: Any, function: Any, state: Any, event: Any, count: Any, engine: Any) -> Any:
     """numba's own calling convention: (place for the result, place for an exception, arguments) -> status."""
 
     def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         word, place = ir.IntType(64), ir.IntType(8).as_pointer()
-        convention = ir.FunctionType(ir.IntType(32), [place.as_pointer(), place.as_pointer(), word, word, word])
+        convention = ir.FunctionType(ir.IntType(32), [place.as_pointer(), place.as_pointer(), word, word, word, word])
         target = builder.inttoptr(args[0], convention.as_pointer())
         result, exception = cgutils.alloca_once(builder, place), cgutils.alloca_once(builder, place)
         return builder.sext(builder.call(target, [result, exception, *args[1:]]), word)
 
-    return types.int64(*[types.int64] * 4), codegen
+    return types.int64(*[types.int64] * 5), codegen
+
+
+@intrinsic
+def _prefetch(_typing: Any, address: Any) -> Any:
+    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        place, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+        function = builder.module.declare_intrinsic("llvm.prefetch", [place], ir.FunctionType(ir.VoidType(), [place, flag, flag, flag]))
+        builder.call(function, [builder.inttoptr(args[0], place), flag(0), flag(3), flag(1)])  # to read, keep, data
+        return context.get_dummy_value()
+
+    return types.none(types.int64), codegen
 
 
 def _as_size(size: Any) -> Any:
@@ -49,4 +60,4 @@ def _sized(size: Any) -> Any:
 
 
 #: By the name of the primitive: an intrinsic, or a compiled function.
-PRIMITIVES: dict[str, Any] = {"address_of": _address_of, "call": _call, "as_size": _sized}
+PRIMITIVES: dict[str, Any] = {"address_of": _address_of, "call": _call, "prefetch": _prefetch, "as_size": _sized}

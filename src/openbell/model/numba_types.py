@@ -216,17 +216,20 @@ def entry_kernel(function: Callable[..., Any]) -> Any:
         return share(njit(cache=ours and writable, **OPTIONS)(function))
 
 
+#: A handler that takes one event, and one that takes a stretch of them.
+ONE = "state_at(state_address, 0).{name}(event_at(event_address, 0), engine_at(engine_address, 0))"
+MANY = "loop(state_at(state_address, 0), event_address, count, engine_at(engine_address, 0))"
 BODY = '''"""Calls one handler of one strategy; kept here so that its machine code has a place on disk."""
 
 
-def handler(state_address, event_address, engine_address):
-    state_at(state_address, 0).{name}(event_at(event_address, 0), engine_at(engine_address, 0))
+def handler(state_address, event_address, count, engine_address):
+    {body}
 '''
 
 
-def compile_handler(cls: type[jit.Record], name: str, state: np.dtype[Any], event: np.dtype[Any], engine: np.dtype[Any]) -> Any:
+def compile_handler(cls: type[jit.Record], name: str, state: np.dtype[Any], event: np.dtype[Any], engine: np.dtype[Any], loop: Any) -> Any:
     """The machine code of a handler, from disk where the same code and the same layout were compiled before."""
-    body = BODY.format(name=name)
+    body = BODY.format(body=MANY if loop else ONE.format(name=name))
     shape = repr([jit.signature(dtype) for dtype in (state, event, engine)])
     stem = f"{cls.__name__}_{name}_{fingerprint(cls)}_{_digest(shape)}"
     folder = jit.cache_folder() / "handlers"
@@ -238,11 +241,13 @@ def compile_handler(cls: type[jit.Record], name: str, state: np.dtype[Any], even
             draft.replace(path)
         # A module of its own, because numba pickles the globals of a function that has none.
         module = ModuleType(f"openbell_handler_{stem}")
-        module.__dict__.update(__file__=str(path), state_at=jit.pointer(state), event_at=jit.pointer(event), engine_at=jit.pointer(engine))
+        module.__dict__.update(
+            __file__=str(path), state_at=jit.pointer(state), event_at=jit.pointer(event), engine_at=jit.pointer(engine), loop=loop
+        )
         sys.modules[module.__name__] = module
         exec(compile(body, str(path), "exec"), module.__dict__)
         try:
-            code = njit("void(int64,int64,int64)", cache=writable, **INNER)(module.__dict__["handler"])
+            code = njit("void(int64,int64,int64,int64)", cache=writable, **INNER)(module.__dict__["handler"])
         except errors.NumbaError as error:
             raise compile_error(cls, name, str(error)) from error
     compiled = code.overloads[code.signatures[0]]

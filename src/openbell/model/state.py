@@ -14,7 +14,7 @@ from openbell.model.money import round_half_up
 from openbell.model.orders import FILL_RECORD, INTENT_RECORD, ORDER_RECORD, fill_at, intent_at, order_at
 
 #: Raised when the meaning of a byte changes.
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 #: The tables in the order they lie in the buffer: name, record, name of the count in the head.
 TABLES = (
@@ -64,10 +64,15 @@ class EngineState(Record):
         """The one fill record, written anew for each fill."""
         return fill_at(address_of(self) + self.fills_offset, 0)
 
+    def next_command(self) -> Any:
+        """Where the next command goes."""
+        command = command_at(self.commands_address, 0)
+        self.commands_address += self.commands_stride
+        return command
+
     def emit(self, kind: int) -> Any:
         """The next command, of this kind, with everything else zero."""
-        command = command_at(self.commands_address, self.commands_written)
-        self.commands_written += 1
+        command = self.next_command()
         command.seq = self.seq
         command.ts = self.now
         command.kind = kind
@@ -185,16 +190,17 @@ ENGINE_FIELDS = [
     ("late", "i8"),
     ("money_scale", "f8"),  # minor units in one unit of the currency
     # While one step runs; zero between steps.
-    ("commands_address", "i8"),
-    ("commands_written", "i8"),
+    ("commands_address", "i8"),  # where the next command goes
+    ("commands_stride", "i8"),  # bytes to the one after it; 0 when commands are not kept
     ("handlers_address", "i8"),
+    ("calm_end", "i8"),  # where the events that are known to be calm end; -1 when stretches are off
     ("intent_count", "i4"),
     ("leg", "i4"),  # orders decided on this event so far
     ("strategy", "i4"),  # whose handler runs
     ("_pad2", "u1", (4,)),
 ]
 
-ENGINE_SIZE = 352
+ENGINE_SIZE = 360
 ENGINE_STATE = layout(EngineState, ENGINE_SIZE, ENGINE_FIELDS)
 engine_at = pointer(ENGINE_STATE)
 

@@ -14,25 +14,22 @@ from typing import Any
 import numpy as np
 
 from openbell.backtest.data import Batches
-from openbell.engine.broker import BROKER
-from openbell.engine.engine import HANDLER_EVENTS
+from openbell.engine.engine import compile_handlers
 from openbell.engine.plan import Assignment, Plan
-from openbell.engine.state import commands_max, first_state
+from openbell.engine.state import first_state
 from openbell.engine.step import step_many
 from openbell.errors import UsageError
 from openbell.model import enums
 from openbell.model.commands import COMMAND
 from openbell.model.events import EVENT
-from openbell.model.jit import handler
 from openbell.model.plan import NO_LIMITS, Listing, Venue
 from openbell.model.state import ENGINE_STATE
 from openbell.model.time import MINUTE, format_timeframe, parse_timeframe
 from openbell.strategies.load import load
-from openbell.strategies.strategy import Strategy, declare, handlers, is_portfolio
+from openbell.strategies.strategy import Strategy, declare, is_portfolio
 
 #: Events that every parameter set takes before the next are touched: 400 kB, which stays in a core's second-level cache.
 CHUNK_EVENTS = 4_096
-_COMMANDS = 8_192
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,17 +103,12 @@ def sweep(
 
     faults: list[BaseException] = []
     table = np.zeros(enums.HANDLER_SLOTS, np.int64)
-    kept = {
-        index: handler(cls, enums.HANDLER_NAMES[index], seat.dtype, HANDLER_EVENTS[index], BROKER, cls.compiled, faults)
-        for index in handlers(cls)
-    }
-    for index, callback in kept.items():
+    kept = compile_handlers([cls], seats, faults)
+    for (_, index), callback in kept.items():
         table[index] = callback.address
-    reserve = commands_max(plan, int(template[: ENGINE_STATE.itemsize].view(ENGINE_STATE)[0]["builder_count"]))
-    capacity = max(_COMMANDS, 4 * reserve)
     workers = min(threads or os.cpu_count() or 1, len(params))
     borders = np.linspace(0, len(params), workers + 1).astype(int)
-    outputs = [np.zeros(capacity, COMMAND) for _ in range(workers)]
+    outputs = [np.zeros(1, COMMAND) for _ in range(workers)]
 
     def run(worker: int, events: np.ndarray[Any, Any]) -> None:
         first, last = borders[worker], borders[worker + 1]
@@ -124,7 +116,7 @@ def sweep(
             chunk = events[start : start + CHUNK_EVENTS]
             step_many(
                 states.ctypes.data + int(first) * stride, stride, int(last - first), chunk.ctypes.data, len(chunk),
-                outputs[worker].ctypes.data, capacity, reserve, table.ctypes.data,
+                outputs[worker].ctypes.data, table.ctypes.data,
             )  # fmt: skip
 
     run(0, np.zeros(0, EVENT))

@@ -28,7 +28,7 @@ import numpy as np
 
 from openbell.errors import StrategyError, suggest
 from openbell.model.enums import HANDLER_NAMES, ON_SLICE
-from openbell.model.jit import Record
+from openbell.model.jit import Record, inlined
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,12 @@ class Strategy(Record):
     compiled: ClassVar[bool] = True
     #: Interval of `on_timer`, such as "1m"; empty for none.
     timer: ClassVar[str] = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in HANDLER_NAMES:
+            if name in vars(cls):
+                inlined(vars(cls)[name])
 
     def setup(self) -> None:
         """Declare indicators and fields; parameters are already set on `self`, and `self.instruments` is their number."""

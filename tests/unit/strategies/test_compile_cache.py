@@ -185,7 +185,7 @@ code = handler(cls, "on_trade", record.dtype, TRADE_RECORD, BROKER, True, [])
 trade, broker, state = np.zeros(1, TRADE_RECORD), np.zeros(1, BROKER), np.zeros(1, record.dtype)
 trade["price"] = 100.0
 from numba import njit
-run = njit(lambda a, b, c, d: call(a, b, c, d))
+run = njit(lambda a, b, c, d: call(a, b, c, 1, d))
 print(round_half_up(2.5), run(code.address, state.ctypes.data, trade.ctypes.data, broker.ctypes.data), state["seen"][0])
 """
     assert python(code, OPENBELL_CACHE=place).split() == ["3", "0", "400.0"]
