@@ -7,7 +7,10 @@ finished and is optimised once, together with everything else. That halves the t
 It needs four inner parts of numba. Where a version of numba lacks one, `PIPELINE` is empty and inner functions are compiled as usual.
 """
 
+from collections.abc import Callable
 from typing import Any
+
+from numba import njit, types
 
 try:
     from numba import _dynfunc
@@ -22,6 +25,11 @@ except ImportError:
     _IS_SUPPORTED = False
 
 PIPELINE: dict[str, Any] = {}
+#: Passes for what a kernel of ours never has: closures, `with`, arrays computed as a whole, constants that decide types.
+NEVER_NEEDED = frozenset(
+    "WithLifting InlineClosureLikes RewriteDynamicRaises MakeFunctionToJitFunction InlineInlinables FindLiterallyCalls LiteralUnroll "
+    "DeadBranchPrune InlineOverloads NopythonRewrites NoPythonSupportedFeatureValidation DumpParforDiagnostics".split()
+)
 
 if _IS_SUPPORTED:
     from numba.core.compiler_machinery import register_pass
@@ -82,12 +90,35 @@ if _IS_SUPPORTED:
         """numba's own passes, but for the last but one."""
 
         def define_pipelines(self) -> Any:
-            """One pipeline, with `WaitingLowering` for `NativeLowering`."""
+            """One pipeline, with `WaitingLowering` for `NativeLowering`; for the kernel's own functions without what they do not need."""
             managers = super().define_pipelines()
+            left_out = NEVER_NEEDED if self.state.func_id.modname.startswith("openbell.") else frozenset()
             for manager in managers:
-                manager.passes = [(WaitingLowering, text) if kind is NativeLowering else (kind, text) for kind, text in manager.passes]
+                kept = [(kind, text) for kind, text in manager.passes if kind.__name__ not in left_out]
+                manager.passes = [(WaitingLowering, text) if kind is NativeLowering else (kind, text) for kind, text in kept]
                 manager._finalized = False
                 manager.finalize()
             return managers
 
     PIPELINE = {"pipeline_class": InnerCompiler}
+
+
+def inner(function: Callable[..., Any], **options: Any) -> Any:
+    """The dispatcher of an inner function."""
+    dispatcher = njit(**options, **PIPELINE)(function)
+    fold = dispatcher._compiler.fold_argument_types
+
+    def widened(args: Any, kws: Any) -> Any:
+        signature, folded = fold(args, kws)
+        return signature, tuple(_wide(argument) for argument in folded)
+
+    dispatcher._compiler.fold_argument_types = widened
+    return dispatcher
+
+
+def _wide(argument: Any) -> Any:
+    """The type an argument is passed as: every integer as 64 bits, a constant as what it is one of, so that one compilation serves all."""
+    argument = types.unliteral(argument)
+    if isinstance(argument, types.Integer) and argument != types.uint64:
+        return types.int64
+    return argument

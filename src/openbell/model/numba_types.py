@@ -27,7 +27,7 @@ from openbell.model import jit
 from openbell.model.compile_errors import compile_error
 from openbell.model.fingerprint import fingerprint
 from openbell.model.numba_cache import cache_in, share
-from openbell.model.numba_inner import PIPELINE
+from openbell.model.numba_inner import inner
 from openbell.model.numba_primitives import OPTIONS, PRIMITIVES
 
 #: For functions that only compiled code calls: no wrappers for Python or C, which saves half of the compile time.
@@ -130,8 +130,8 @@ def _member(cls: type[jit.Record], name: str) -> Any:
     if not inspect.isfunction(function):
         return None
     # A user's own code may not write beyond its arrays: the strategy faults instead.
-    options = {**INNER, **PIPELINE, "boundscheck": not cls.__module__.startswith("openbell.")}
-    dispatcher = njit(forceinline=getattr(function, "inlined", False), **options)(function)
+    checked = not cls.__module__.startswith("openbell.")
+    dispatcher = inner(function, forceinline=getattr(function, "inlined", False), boundscheck=checked, **INNER)
     _alive.append(dispatcher)  # numba's type of it holds only a weak reference
     return typeof(dispatcher)
 
@@ -206,7 +206,7 @@ register(jit.method_names, jit.property_names)
 
 def inner_kernel(function: Callable[..., Any], inline: bool) -> Any:
     """The dispatcher of a kernel for other kernels; it becomes part of their machine code."""
-    return njit(forceinline=inline, **INNER, **PIPELINE)(function)
+    return inner(function, forceinline=inline, **INNER)
 
 
 def entry_kernel(function: Callable[..., Any]) -> Any:
