@@ -6,7 +6,7 @@ import numpy as np
 
 from openbell.bars.builder import add_trade, close_oldest, open_bar
 from openbell.model.candles import BUILDER_RECORD, NEVER, builder_at
-from openbell.model.events import BAR_RECORD, bar_at
+from openbell.model.events import BAR_RECORD, bar_at, copy_candle
 from openbell.model.jit import kernel
 
 
@@ -70,14 +70,5 @@ def _candles(builder_address: int, ts: Any, price: Any, quantity: Any, out: int)
 @kernel
 def _copy(source: Any, target: Any) -> None:
     target.kind = source.kind
-    target.instrument = source.instrument
-    target.ts_event = source.ts_event
     target.ts_available = source.ts_event + source.timeframe_ns
-    target.timeframe_ns = source.timeframe_ns
-    target.open = source.open
-    target.high = source.high
-    target.low = source.low
-    target.close = source.close
-    target.volume = source.volume
-    target.notional = source.notional
-    target.trades = source.trades
+    copy_candle(source, target)

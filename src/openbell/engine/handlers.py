@@ -5,6 +5,7 @@ from typing import Any
 from openbell.bars.builder import close_oldest, open_bar
 from openbell.model import enums
 from openbell.model.candles import NEVER, slice_at
+from openbell.model.events import copy_candle
 from openbell.model.jit import address_of, call, inline_kernel, kernel
 from openbell.model.state import word_at
 
@@ -123,16 +124,7 @@ def publish_candle(engine: Any, bar: Any) -> None:
     target.side = 0
     target._pad[0] = 0
     target._pad[1] = 0
-    target.instrument = bar.instrument
-    target.ts_event = bar.ts_event
-    target.timeframe_ns = bar.timeframe_ns
-    target.open = bar.open
-    target.high = bar.high
-    target.low = bar.low
-    target.close = bar.close
-    target.volume = bar.volume
-    target.notional = bar.notional
-    target.trades = bar.trades
+    copy_candle(bar, target)
 
 
 @kernel
@@ -152,16 +144,7 @@ def collect(engine: Any, subscription: Any, bar: Any) -> None:
     target.seq = bar.seq
     target.ts_available = bar.ts_available
     target.kind = bar.kind
-    target.instrument = bar.instrument
-    target.ts_event = bar.ts_event
-    target.timeframe_ns = bar.timeframe_ns
-    target.open = bar.open
-    target.high = bar.high
-    target.low = bar.low
-    target.close = bar.close
-    target.volume = bar.volume
-    target.notional = bar.notional
-    target.trades = bar.trades
+    copy_candle(bar, target)
     record.present += 1
     if record.present == record.count:
         call_slice(engine, subscription.strategy, record)

@@ -156,6 +156,21 @@ trade_at = pointer(TRADE_RECORD)
 
 
 @inline_kernel
+def copy_candle(source: Any, target: Any) -> None:
+    """Copy what a candle says of the market: instrument, time, timeframe, prices and volumes; not when it was known, nor its place."""
+    target.instrument = source.instrument
+    target.ts_event = source.ts_event
+    target.timeframe_ns = source.timeframe_ns
+    target.open = source.open
+    target.high = source.high
+    target.low = source.low
+    target.close = source.close
+    target.volume = source.volume
+    target.notional = source.notional
+    target.trades = source.trades
+
+
+@inline_kernel
 def defect(event: Any) -> int:
     """Why a market event cannot be used, or NONE. Comparisons say what is right, so that NaN is wrong."""
     if event.kind == enums.TRADE:
