@@ -56,7 +56,7 @@ export default function Page() {
           <Boundary of="equity curve">
             <EquityCurve points={state.equity} portfolio={portfolio} theme={theme} />
           </Boundary>
-          <Strategies strategies={state.strategies} portfolio={portfolio} blind={blind} dispatch={dispatch} />
+          <Strategies strategies={state.strategies} blind={blind} dispatch={dispatch} />
           <Positions portfolio={portfolio} prices={prices} />
         </div>
         <div className="column left">

@@ -2,7 +2,7 @@ import { type Dispatch, memo, useEffect, useState } from "react";
 import * as format from "@/lib/format";
 import { commandStrategy } from "@/lib/gateway";
 import type { Action } from "@/lib/state";
-import type { Portfolio, Strategy, StrategyAction, StrategyState } from "@/lib/types";
+import type { Strategy, StrategyAction, StrategyState } from "@/lib/types";
 import { Empty, Panel } from "./Panel";
 
 const TONES: Record<StrategyState, string> = { active: "good", paused: "warn", halted: "calm", faulted: "bad" };
@@ -10,13 +10,12 @@ const ARMED_MS = 4_000;
 
 interface Properties {
   strategies: Strategy[];
-  portfolio: Portfolio | null;
   /** Prices are old or the link is down: only kill may be pressed, as it can lead to no new order. */
   blind: boolean;
   dispatch: Dispatch<Action>;
 }
 
-export const Strategies = memo(function Strategies({ strategies, portfolio, blind, dispatch }: Properties) {
+export const Strategies = memo(function Strategies({ strategies, blind, dispatch }: Properties) {
   return (
     <Panel name="strategies" title="Strategies">
       {strategies.length === 0 ? (
@@ -27,7 +26,6 @@ export const Strategies = memo(function Strategies({ strategies, portfolio, blin
             <Card
               key={strategy.id}
               strategy={strategy}
-              open={openGain(portfolio, strategy.id)}
               blind={blind}
               dispatch={dispatch}
             />
@@ -38,23 +36,17 @@ export const Strategies = memo(function Strategies({ strategies, portfolio, blin
   );
 });
 
-function openGain(portfolio: Portfolio | null, id: string): number {
-  const own = portfolio?.positions.filter((position) => position.strategy === id) ?? [];
-  return own.reduce((sum, position) => sum + position.unrealised_pnl, 0);
-}
-
 interface CardProperties {
   strategy: Strategy;
-  open: number;
   blind: boolean;
   dispatch: Dispatch<Action>;
 }
 
-function Card({ strategy, open, blind, dispatch }: CardProperties) {
+function Card({ strategy, blind, dispatch }: CardProperties) {
   const { id, state } = strategy;
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState("");
-  const gain = strategy.realised_pnl + open;
+  const gain = strategy.equity - strategy.initial_cash;
   const why = blind ? "Off while market data is not current" : undefined;
 
   const command = async (action: StrategyAction) => {
@@ -77,7 +69,7 @@ function Card({ strategy, open, blind, dispatch }: CardProperties) {
         <span className={`tag ${TONES[state]}`} role="status" data-testid="strategy-state">
           {state}
         </span>
-        <span className={`pnl number ${format.tone(gain)}`} title="Realised and open profit and loss">
+        <span className={`pnl number ${format.tone(gain)}`} title="Realised and open profit and loss, after fees">
           {format.gain(gain)}
         </span>
       </div>

@@ -106,6 +106,7 @@ export interface Strategy {
   timeframe: string;
   params: Record<string, number | string | boolean>;
   equity: number;
+  initial_cash: number;
   realised_pnl: number;
   orders: number;
   fills: number;

@@ -377,6 +377,11 @@ def test_when_the_recording_has_ended_it_says_so_and_stays(tmp_path):
         assert "ended" in feed["detail"]
         assert demo.get("/health")["status"] == "healthy"
         until(lambda: "has ended" in demo.log.read_text(), what="a line that says so")
+        until(lambda: sum(one["fills"] for one in demo.get("/strategies")["strategies"]) == 51, 30, "the last fill")
+        account, strategies = demo.get("/portfolio"), demo.get("/strategies")["strategies"]
+        gains = sum(strategy["equity"] - strategy["initial_cash"] for strategy in strategies)
+        assert account["fees"] > 1_000
+        assert gains == pytest.approx(account["equity"] - account["initial_cash"], abs=1e-4)  # after fees
         demo.stop()
     with running(tmp_path, "--speed", "1") as again:
         assert "run demo-2: new, because demo-1 had come to the end" in again.log.read_text()

@@ -120,8 +120,8 @@ class PortfolioService(Service):
         value = sum(position.value for position in self._positions(index))
         return StrategyView(
             assignment.id, "Manual" if assignment.id == MANUAL else self._classes[index], book.state, list(assignment.symbols),
-            assignment.timeframe, dict(assignment.params), self._names.money(book.cash) + value, self._names.money(book.realised),
-            book.orders, book.fills, value,
+            assignment.timeframe, dict(assignment.params), self._names.money(book.cash) + value, assignment.cash,
+            self._names.money(book.realised), book.orders, book.fills, value,
         )  # fmt: skip
 
     def _positions(self, strategy: int) -> list[Position]:

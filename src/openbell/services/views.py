@@ -157,7 +157,8 @@ class StrategyView(msgspec.Struct, rename={"class_name": "class"}):
     timeframe: str
     params: dict[str, float]
     equity: float
-    realised_pnl: float
+    initial_cash: float  # what it has gained, after fees, is `equity` less this
+    realised_pnl: float  # before fees
     orders: int
     fills: int
     position_value: float
