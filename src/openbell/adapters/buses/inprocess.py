@@ -7,15 +7,18 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from itertools import chain, count
-from typing import Any
+from typing import Any, ClassVar
 from zlib import crc32
 
-from openbell.adapters.buses.base import Message, Overflow, Topic, TopicCount
+from openbell.adapters.buses.base import Message, Overflow, Start, Topic, TopicCount
 from openbell.errors import BusError, UnknownNameError
 
 
 class InProcessBus:
     """See `openbell.adapters.buses.base` for the contract."""
+
+    KEEPS_HISTORY: ClassVar[bool] = False
+    HAS_RETRY: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._topics: dict[str, Topic] = {}
@@ -54,8 +57,12 @@ class InProcessBus:
             self._room.append(room)
             await room
 
-    def subscribe(self, topics: str | Sequence[str], group: str = "") -> "InProcessSubscription":
+    async def flush(self) -> None:
+        """What is published is in the subscribers' buffers already."""
+
+    def subscribe(self, topics: str | Sequence[str], group: str = "", start: Start = "new") -> "InProcessSubscription":
         """Get the messages published from now on."""
+        assert start == "new", "this bus keeps no history"
         names = (topics,) if isinstance(topics, str) else tuple(topics)
         return InProcessSubscription(self, names, [self._join(self._topic(name), group) for name in names])
 
@@ -121,6 +128,9 @@ class InProcessSubscription:
         self._left = False
         for member in members:
             member.wake = self._wake
+
+    async def ready(self) -> None:
+        """It is, since it was made."""
 
     async def take(self, most: int = 0) -> list[Message]:
         """Wait for a message and return all that have arrived."""

@@ -10,126 +10,12 @@ error says where the value came from.
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
+from openbell.config.settings import SECRETS, Section, Settings, StrategySettings
 from openbell.errors import ConfigError, StorageError, suggest
-
-__all__ = ["Settings", "load_settings"]
-
-Port = Annotated[int, msgspec.Meta(ge=0, le=65_535, description="a port from 0 to 65535")]
-Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000, description="a whole number from 1 to 1000000")]
-Amount = Annotated[float, msgspec.Meta(ge=0.0, lt=1e15, description="a finite number, 0 or more")]
-Address = Annotated[str, msgspec.Meta(pattern=r"^$|^\S*:\d{1,5}$", description="host:port, :port, or nothing")]
-Speed = Annotated[str, msgspec.Meta(pattern=r"^(max|\d+(\.\d+)?x?)$", description="a number such as 2 or 0.5x, or max")]
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="letters, digits, and . _ -")]
-
-
-class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A group of settings. Its text never shows a secret, so that it may be logged."""
-
-    def __repr__(self) -> str:
-        shown = (f"{name}={'***' if name in SECRETS and value else repr(value)}" for name, value in msgspec.structs.asdict(self).items())
-        return f"{type(self).__name__}({', '.join(shown)})"
-
-
-SECRETS = {"password", "api_key", "client_code", "totp_secret"}
-
-
-class ServerSettings(Section, frozen=True):
-    """The gateway. An address that others can reach is refused unless `public` says that this is meant."""
-
-    host: str = "127.0.0.1"
-    port: Port = 8081
-    public: bool = False
-    allowed_hosts: tuple[str, ...] = ()  # names besides the loopback ones under which a browser may reach us
-
-
-class DatabaseSettings(Section, frozen=True):
-    """Where candles are kept: SQLite, or PostgreSQL where one is configured."""
-
-    host: str = "localhost"
-    port: Port = 5432
-    user: str = "openbell"
-    password: str = ""
-    name: str = "openbell"
-    sqlite_path: str = "data/candles.db"
-
-
-class RedisSettings(Section, frozen=True):
-    """The Redis server of a platform that runs in several processes."""
-
-    host: str = "localhost"
-    port: Port = 6379
-
-
-class MetricsSettings(Section, frozen=True):
-    """Prometheus metrics: `host:port`, the host 127.0.0.1 when it is left out; empty for none."""
-
-    addr: Address = ":9090"
-
-
-class LoggingSettings(Section, frozen=True):
-    """`format` is `console`, `json`, or `auto`: console on a terminal, JSON otherwise."""
-
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    format: Literal["auto", "console", "json"] = "auto"
-
-
-class FeedSettings(Section, frozen=True):
-    """Where market data comes from: `simulated`, `recorded` (the shipped session), or the path of a file of ticks."""
-
-    source: str = "simulated"
-    speed: Speed = "1"  # times real time, or `max`
-    seed: Count = 1
-
-
-class StrategySettings(Section, frozen=True):
-    """One strategy at work. `strategy` is a shipped name or a file, by default the id itself."""
-
-    id: Name
-    strategy: str = ""
-    enabled: bool = True
-    symbols: tuple[str, ...] = ()
-    timeframe: str = "1m"
-    params: dict[str, float] = {}
-    cash: Amount = 100_000.0
-    limits: dict[str, float | None] = {}  # over the defaults of openbell.model.plan.Limits
-
-
-class TradingSettings(Section, frozen=True):
-    """The bus, the journal, the simulated venue, and the strategies."""
-
-    event_bus_buffer: Count = 1000
-    data_dir: str = "data"
-    fee_bps: Amount = 10.0
-    timeframes: tuple[str, ...] = ("1s", "5s", "1m", "5m")
-    strategies: tuple[StrategySettings, ...] = ()
-
-
-class AngelSettings(Section, frozen=True):
-    """Credentials of Angel One, and what to subscribe to there (`exchange_type:token`)."""
-
-    api_key: str = ""
-    client_code: str = ""
-    password: str = ""
-    totp_secret: str = ""
-    subscribe_tokens: tuple[str, ...] = ("1:99926000",)
-
-
-class Settings(Section, frozen=True):
-    """All settings of one process."""
-
-    server: ServerSettings = ServerSettings()
-    database: DatabaseSettings = DatabaseSettings()
-    redis: RedisSettings = RedisSettings()
-    metrics: MetricsSettings = MetricsSettings()
-    logging: LoggingSettings = LoggingSettings()
-    feed: FeedSettings = FeedSettings()
-    trading: TradingSettings = TradingSettings()
-    angel: AngelSettings = AngelSettings()
-
 
 #: Environment variables with a name of their own; REDIS_ADDR, `host:port` in one, is the only other.
 NAMES = {

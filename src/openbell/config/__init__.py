@@ -1,0 +1,36 @@
+"""Settings: read once at the start, then frozen. What there is stands in `settings`, where values come from in `sources`."""
+
+from openbell.config.settings import (
+    AngelSettings,
+    BusSettings,
+    DatabaseSettings,
+    FeedSettings,
+    KafkaSettings,
+    LoggingSettings,
+    MetricsSettings,
+    RabbitSettings,
+    RedisSettings,
+    ServerSettings,
+    Settings,
+    StrategySettings,
+    TradingSettings,
+)
+from openbell.config.sources import load_settings, setting_paths
+
+__all__ = [
+    "AngelSettings",
+    "BusSettings",
+    "DatabaseSettings",
+    "FeedSettings",
+    "KafkaSettings",
+    "LoggingSettings",
+    "MetricsSettings",
+    "RabbitSettings",
+    "RedisSettings",
+    "ServerSettings",
+    "Settings",
+    "StrategySettings",
+    "TradingSettings",
+    "load_settings",
+    "setting_paths",
+]
