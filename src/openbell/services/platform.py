@@ -50,7 +50,7 @@ class Platform:
 
     def add_gateway(self, opened: socket.socket, metrics: socket.socket | None, hosts: tuple[str, ...] = ()) -> None:
         """Serve on sockets that are open already. The gateway starts before the trader, and stops after it."""
-        from openbell.services.gateway import GatewayService
+        from openbell.services.gateway.service import GatewayService
 
         host, port = opened.getsockname()[:2]
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"

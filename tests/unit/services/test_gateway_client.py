@@ -4,7 +4,7 @@ import json
 
 import msgspec
 
-from openbell.services.gateway_client import OUTBOX_MAX, Client, Subscribe
+from openbell.services.gateway.client import OUTBOX_MAX, Client, Subscribe
 
 
 class Line:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from openbell import __version__
 from openbell.errors import StorageError
-from openbell.services.gateway_openapi import answers, json_response
+from openbell.services.gateway.openapi import answers, json_response
 from openbell.services.platform import Platform
 from openbell.services.views import Check, Health, Services
 

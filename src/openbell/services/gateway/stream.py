@@ -8,7 +8,7 @@ import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from openbell.adapters.buses.base import Subscription
-from openbell.services.gateway_client import Client, Subscribe
+from openbell.services.gateway.client import Client, Subscribe
 from openbell.services.platform import Platform
 from openbell.services.topics import OPEN_CANDLES, PRICES, VIEWS
 from openbell.services.views import Candle, Snapshot

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from openbell.errors import BusError, UnknownNameError, UsageError
 from openbell.model import enums
-from openbell.services.gateway_openapi import answers, json_response, takes
+from openbell.services.gateway.openapi import answers, json_response, takes
 from openbell.services.intake import request_event
 from openbell.services.names import MANUAL
 from openbell.services.platform import Platform

@@ -10,13 +10,14 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 import openbell
-from openbell.services import gateway_errors, gateway_openapi
-from openbell.services.gateway_guard import Guard, content_policy
-from openbell.services.gateway_market import market_routes
-from openbell.services.gateway_server import Server
-from openbell.services.gateway_stream import Hub
-from openbell.services.gateway_system import system_routes
-from openbell.services.gateway_trading import trading_routes
+from openbell.services.gateway import errors as gateway_errors
+from openbell.services.gateway import openapi as gateway_openapi
+from openbell.services.gateway.guard import Guard, content_policy
+from openbell.services.gateway.market import market_routes
+from openbell.services.gateway.server import Server
+from openbell.services.gateway.stream import Hub
+from openbell.services.gateway.system import system_routes
+from openbell.services.gateway.trading import trading_routes
 from openbell.services.platform import Platform
 from openbell.services.service import Service
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from openbell.services.gateway_errors import problem_response
+from openbell.services.gateway.errors import problem_response
 
 #: Names and addresses under which only this machine is meant.
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")

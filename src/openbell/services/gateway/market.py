@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 from openbell.errors import UnknownNameError
 from openbell.model.time import MINUTE, SECOND, parse_timeframe
 from openbell.services.analytics import NEVER, AnalyticsBoard
-from openbell.services.gateway_openapi import answers, json_response
+from openbell.services.gateway.openapi import answers, json_response
 from openbell.services.platform import Platform
 from openbell.services.views import Analytics, Candles, LastPrice, Movers
 
