@@ -35,8 +35,10 @@ NAMES = {
     "METRICS_ADDR": "metrics.addr",
 }
 PREFIX = "OPENBELL_"
-#: Variables that are ours and no settings: the file itself, the compiler's, and the ports that the compose file maps.
-NO_SETTINGS = {f"{PREFIX}{name}" for name in ("CONFIG", "CACHE", "INTERPRETED", "PORT", "METRICS_PORT")}
+#: Variables that are ours and no settings: the file itself, the compiler's, what the compose file maps, what scripts/services.sh reads.
+NO_SETTINGS = {
+    f"{PREFIX}{name}" for name in ("CONFIG", "CACHE", "INTERPRETED", "PORT", "METRICS_PORT", "SERVICES_DIR", "SERVICES_PORT_OFFSET")
+}
 DEFAULT_FILE = "configs/config.yaml"
 
 
