@@ -21,7 +21,7 @@ from openbell.config import LoggingSettings, ServerSettings, Settings, TradingSe
 from openbell.errors import PortInUseError
 from openbell.model.plan import Listing
 from openbell.observability import configure_logging
-from openbell.services.gateway_server import check_host, listen, parse_address
+from openbell.services.gateway.server import check_host, listen, parse_address
 from openbell.services.plans import first_price, make_plan, simulated_listing
 from openbell.services.platform import Platform
 from openbell.services.prepare import prepare
@@ -106,7 +106,7 @@ def serve(settings: Settings, job: Job, sockets: Sockets, terminal: Terminal) ->
         chosen = choose_run(journal, job.kind, plan, job.feed, job.fresh, job.keep)
         terminal.say(f"run {chosen.run}: {chosen.why}", dim=True)
         # Half of the gateway's import waits for nothing that the kernel needs, and the other way round.
-        importing = threading.Thread(target=importlib.import_module, args=("openbell.services.gateway",))
+        importing = threading.Thread(target=importlib.import_module, args=("openbell.services.gateway.service",))
         importing.start()
         with terminal.working("preparing the kernel (the very first time this compiles it, for 10 to 20 s)"):
             prepare(plan)

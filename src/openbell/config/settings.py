@@ -114,6 +114,7 @@ class StrategySettings(Section, frozen=True):
     params: dict[str, float] = {}
     cash: Amount = 100_000.0
     limits: dict[str, float | None] = {}  # over the defaults of openbell.model.plan.Limits
+    trader: Name = "main"  # the process that trades it, where traders are several
 
 
 class TradingSettings(Section, frozen=True):

@@ -15,10 +15,11 @@ _SHOWN_STATUS = {**enums.STATUS_NAMES, enums.PENDING_CANCEL: "accepted", enums.P
 
 
 class Names:
-    """What a plan calls its instruments and strategies."""
+    """What a plan calls its instruments and strategies. Where several traders share a platform, `trader` begins the ids of its orders."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, trader: str = "") -> None:
         self.plan = plan
+        self._prefix = f"{trader}-" if trader else ""
         self.symbols = [listing.symbol for listing in plan.listings]
         self.strategies = [assignment.id for assignment in plan.assignments]
         self.instruments = {symbol: index for index, symbol in enumerate(self.symbols)}
@@ -26,6 +27,10 @@ class Names:
         self.scale = 10.0 ** exponent(plan.currency)
         frames = {*plan.candles, *(assignment.timeframe for assignment in plan.assignments if assignment.timeframe)}
         self.timeframes = sorted(frames, key=parse_timeframe)
+
+    def order_id(self, order_id: int) -> str:
+        """The id of an order, as users see it."""
+        return f"{self._prefix}{order_id}"
 
     def units(self, instrument: int, lots: int) -> float:
         """Lots as units, without the dust of binary fractions."""
@@ -55,7 +60,7 @@ class Names:
         """A FILL command."""
         instrument = int(command["instrument"])
         return Fill(
-            str(command["order_id"]), self.symbols[instrument], self.strategies[command["strategy"]], side_of(command),
+            self.order_id(command["order_id"]), self.symbols[instrument], self.strategies[command["strategy"]], side_of(command),
             self.units(instrument, int(command["quantity"])), float(command["price"]), self.money(int(command["amount"])),
             self.money(int(command["realised"])), int(command["ts"]) // MILLISECOND, int(command["seq"]),
         )  # fmt: skip
@@ -66,7 +71,7 @@ class Names:
         kind: Any = enums.ORDER_TYPE_NAMES.get(order_type, "market")
         force: Any = enums.TIME_IN_FORCE_NAMES.get(int(command["time_in_force"]), "gtc")
         return Order(
-            id=str(command["order_id"]),
+            id=self.order_id(command["order_id"]),
             symbol=self.symbols[instrument],
             strategy=self.strategies[command["strategy"]],
             side=side_of(command),

@@ -13,6 +13,8 @@ from openbell.services.names import MANUAL
 FIRST_PRICES = {
     "BTCUSDT": 61_600.0, "ETHUSDT": 2_680.0, "SOLUSDT": 152.0, "AAPL": 226.0, "MSFT": 415.0, "GOOGL": 178.0, "AMZN": 186.0, "NVDA": 121.0,
 }  # fmt: skip
+#: The trader of whatever names no other.
+MAIN = "main"
 _LIMITS = tuple(Limits.__dataclass_fields__)
 
 
@@ -34,10 +36,24 @@ def symbols_of(strategies: Sequence[StrategySettings]) -> list[str]:
 
 
 def make_plan(trading: TradingSettings, listings: Sequence[Listing]) -> Plan:
-    """The plan of a platform that trades these listings, with one account more for the orders of users."""
-    assignments = [_assignment(strategy) for strategy in trading.strategies]
-    everything = tuple(listing.symbol for listing in listings)
-    assignments.append(Assignment(MANUAL, "manual", everything, "", {}, 100_000.0, Limits(order_value_share=1.0)))
+    """The plan of a platform that trades these listings in one process, with one account more for the orders of users."""
+    return _plan(trading, listings, trading.strategies, True)
+
+
+def make_plans(trading: TradingSettings, listings: Sequence[Listing]) -> dict[str, Plan]:
+    """The plan of each trader by its name, `main` first: it has the account for the orders of users, and it is there in any case."""
+    traders = list(dict.fromkeys((MAIN, *(strategy.trader for strategy in trading.strategies))))
+    return {
+        trader: _plan(trading, listings, [item for item in trading.strategies if item.trader == trader], trader == MAIN)
+        for trader in traders
+    }
+
+
+def _plan(trading: TradingSettings, listings: Sequence[Listing], strategies: Sequence[StrategySettings], with_manual: bool) -> Plan:
+    assignments = [_assignment(strategy) for strategy in strategies]
+    if with_manual:
+        everything = tuple(listing.symbol for listing in listings)
+        assignments.append(Assignment(MANUAL, "manual", everything, "", {}, 100_000.0, Limits(order_value_share=1.0)))
     return Plan(
         listings=tuple(listings),
         assignments=tuple(assignments),

@@ -13,15 +13,17 @@ from openbell.engine.plan import Plan
 from openbell.model import enums
 from openbell.model.time import MILLISECOND
 from openbell.observability import Metrics
+from openbell.services.asking import LocalAsk
 from openbell.services.feed import FeedService
 from openbell.services.names import Names
+from openbell.services.plans import MAIN
 from openbell.services.portfolio import PortfolioService
 from openbell.services.processor import ProcessorService
 from openbell.services.supervisor import Supervisor
 from openbell.services.topics import topics
 from openbell.services.trader import Trader
 from openbell.services.trading import TraderService
-from openbell.services.views import Candle, Price
+from openbell.services.views import Candle, Price, ServiceView
 
 #: Events between two checkpoints of the state: some tens of milliseconds of stepping after a crash.
 CHECKPOINT_EVENTS = 50_000
@@ -39,9 +41,8 @@ class Platform:
         self.bus = InProcessBus()
         self.bus.declare(*topics(buffer))
         trader = Trader.open(journal, run, plan, created_ns=created_ns, checkpoint_events=CHECKPOINT_EVENTS)
-        classes = [cls.__name__ for cls in trader.engine.classes]
         self.processor = ProcessorService(self.bus, self.names, CandleStore(candles), run)
-        self.portfolio = PortfolioService(self.bus, self.names, self.processor.speed_layer.last_price, classes)
+        self.portfolio = PortfolioService(self.bus, {MAIN: plan}, self.processor.speed_layer.last_price)
         self.trader = TraderService(self.bus, trader, self.metrics.on_step)
         self.feed = FeedService(self.bus, feed, lambda: trader.cursor)
         self.address = ""
@@ -50,11 +51,21 @@ class Platform:
 
     def add_gateway(self, opened: socket.socket, metrics: socket.socket | None, hosts: tuple[str, ...] = ()) -> None:
         """Serve on sockets that are open already. The gateway starts before the trader, and stops after it."""
+        from openbell.services.gateway.backstage import Backstage
         from openbell.services.gateway.service import GatewayService
 
         host, port = opened.getsockname()[:2]
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        gateway = GatewayService(self, opened, metrics, hosts)
+        layer = self.processor.speed_layer
+
+        async def price(symbol: str) -> Price | None:
+            return layer.prices.get(symbol)
+
+        backstage = Backstage(
+            self.names, self.bus, self.processor.archive, price, self.portfolio, LocalAsk(self.bus, self.trader),
+            lambda: self.trader.trader.id, self.views, self.metrics, self.metrics_text,
+        )  # fmt: skip
+        gateway = GatewayService(backstage, opened, metrics, hosts)
         self.supervisor = Supervisor(self.bus, [self.processor, self.portfolio, gateway, self.trader, self.feed])
 
     def _catch_up(self) -> None:
@@ -84,6 +95,10 @@ class Platform:
         candle = self.names.candle(builder["bars"][builder["slot"]])
         candle.complete = False
         return candle
+
+    def views(self) -> list[ServiceView]:
+        """How every service stands."""
+        return [service.view() for service in self.supervisor.services]
 
     def metrics_text(self) -> bytes:
         """The metrics, with what the services and the kernel count by themselves brought up to date."""

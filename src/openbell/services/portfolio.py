@@ -1,71 +1,76 @@
 """The portfolio service: accounts, positions, orders and fills for whoever asks, kept up by the commands alone."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from heapq import merge
 from itertools import islice
 from typing import Any
 
 from openbell.adapters.buses.base import Bus
+from openbell.engine.plan import Plan
+from openbell.errors import UnknownNameError
 from openbell.model.time import MILLISECOND
-from openbell.services.names import MANUAL, Names
+from openbell.services.names import Names
+from openbell.services.plans import MAIN
 from openbell.services.replica import Book, Replica
 from openbell.services.service import Service
 from openbell.services.topics import COMMANDS, VIEWS
 from openbell.services.trading import Decided
 from openbell.services.views import Fill, Order, Portfolio, Position, StrategyView
+from openbell.strategies.load import load
 
 #: The last price of a symbol, None before the first.
 LastPrice = Callable[[str], float | None]
 
 
 class PortfolioService(Service):
-    """Keeps a `Replica` and values it at the latest prices."""
+    """Keeps a `Replica` of each trader's accounts and values it at the latest prices."""
 
     name = "portfolio"
+    reads = (COMMANDS,)
 
-    def __init__(self, bus: Bus, names: Names, last_price: LastPrice, classes: list[str]) -> None:
+    def __init__(self, bus: Bus, plans: Mapping[str, Plan], last_price: LastPrice) -> None:
         super().__init__()
-        self.replica = Replica(names)
+        self.replicas = {trader: Replica(Names(plan, "" if trader == MAIN else trader)) for trader, plan in plans.items()}
+        self._classes = {item.strategy: load(item.strategy).__name__ for plan in plans.values() for item in plan.assignments}
         self._bus = bus
-        self._names = names
         self._last_price = last_price
-        self._classes = classes
         self._inbox = bus.subscribe(COMMANDS)
-        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[str, int, asyncio.Future[None]]] = []
 
-    def catch_up(self, first: int, commands: Any) -> None:
+    def catch_up(self, first: int, commands: Any, trader: str = MAIN) -> None:
         """Take commands from the journal, before the service runs."""
-        self.replica.apply(first, commands)
+        self.replicas[trader].apply(first, commands)
 
     async def run(self) -> None:
         """Until the commands are closed and drained."""
         while messages := await self._inbox.take():
             for message in messages:
                 decided: Decided = message.payload
-                shown = self.replica.apply(decided.first, decided.commands)
+                shown = self.replicas[decided.trader].apply(decided.first, decided.commands)
                 self.processed += len(decided.commands)
                 if self._bus.has_subscribers(VIEWS):
                     for item in shown:
                         await self._bus.send(VIEWS, item, item[0])
             self._tell_reached()
 
-    async def reached(self, index: int) -> None:
-        """Wait until the run's first `index` commands are in the books, so that who asked for something sees it."""
-        if self.replica.index < index:
+    async def reached(self, trader: str, index: int) -> None:
+        """Wait until the trader's first `index` commands are in the books, so that who asked for something sees it."""
+        if self.replicas[trader].index < index:
             future = asyncio.get_running_loop().create_future()
-            self._waiting.append((index, future))
+            self._waiting.append((trader, index, future))
             await future
 
     def _tell_reached(self) -> None:
-        for index, future in self._waiting:
-            if index <= self.replica.index and not future.done():
+        for trader, index, future in self._waiting:
+            if index <= self.replicas[trader].index and not future.done():
                 future.set_result(None)
-        self._waiting = [item for item in self._waiting if not item[1].done()]
+        self._waiting = [item for item in self._waiting if not item[2].done()]
 
     @property
     def detail(self) -> str:
         """How many orders and fills there are."""
-        books = self.replica.books
+        books = [book for replica in self.replicas.values() for book in replica.books]
         return f"{sum(book.orders for book in books):,} orders, {sum(book.fills for book in books):,} fills"
 
     @property
@@ -77,8 +82,10 @@ class PortfolioService(Service):
 
     def portfolio(self, executions: int = 0) -> Portfolio:
         """All accounts at the latest prices, with so many of the newest executions."""
-        names, books = self._names, self.replica.books
-        positions = [position for index in range(len(books)) for position in self._positions(index)]
+        replicas = list(self.replicas.values())
+        names = replicas[0].names
+        books = [book for replica in replicas for book in replica.books]
+        positions = [item for replica in replicas for index in range(len(replica.books)) for item in self._positions(replica, index)]
         cash = names.money(sum(book.cash for book in books))
         return Portfolio(
             names.plan.currency,
@@ -88,46 +95,59 @@ class PortfolioService(Service):
             names.money(sum(book.realised for book in books)),
             sum(position.unrealised_pnl for position in positions),
             names.money(sum(book.fees for book in books)),
-            self.replica.ts // MILLISECOND,
+            max(replica.ts for replica in replicas) // MILLISECOND,
             positions,
             self.fills(executions) if executions else None,
         )
 
     def strategies(self) -> list[StrategyView]:
-        """Every strategy with its account."""
-        return [self._strategy(index, book) for index, book in enumerate(self.replica.books)]
+        """Every strategy with its account, those of the main trader first and the account for users last of them."""
+        return [self._strategy(replica, index) for replica in self.replicas.values() for index in range(len(replica.books))]
+
+    def find(self, strategy: str) -> tuple[str, int]:
+        """(Trader, index of the strategy there); UnknownNameError with near names."""
+        for trader, replica in self.replicas.items():
+            if strategy in replica.names.strategies:
+                return trader, replica.names.strategies.index(strategy)
+        raise UnknownNameError.of("strategy", strategy, [name for item in self.replicas.values() for name in item.names.strategies])
+
+    def book(self, strategy: str) -> Book:
+        """The account of a strategy."""
+        trader, index = self.find(strategy)
+        return self.replicas[trader].books[index]
 
     def orders(self, limit: int) -> list[Order]:
         """The newest orders, newest first."""
-        return list(islice(reversed(self.replica.orders.values()), limit))
+        return _newest([reversed(replica.orders.values()) for replica in self.replicas.values()], limit)
 
     def order(self, order_id: str) -> Order | None:
         """One order."""
-        return self.replica.orders.get(order_id)
+        return next((found for replica in self.replicas.values() if (found := replica.orders.get(order_id))), None)
 
     def fills(self, limit: int) -> list[Fill]:
         """The newest fills, newest first."""
-        return list(islice(reversed(self.replica.fills), limit))
+        return _newest([reversed(replica.fills) for replica in self.replicas.values()], limit)
 
     def equity(self, limit: int) -> list[tuple[int, float]]:
         """The equity curve, thinned evenly to at most `limit` points; the last is always there."""
-        points = self.replica.points
+        points = _total([replica.points for replica in self.replicas.values()])
         step = -(-len(points) // limit)
         return points if step <= 1 else points[::-1][::step][::-1]
 
-    def _strategy(self, index: int, book: Book) -> StrategyView:
-        assignment = self._names.plan.assignments[index]
-        value = sum(position.value for position in self._positions(index))
+    def _strategy(self, replica: Replica, index: int) -> StrategyView:
+        names, book = replica.names, replica.books[index]
+        assignment = names.plan.assignments[index]
+        value = sum(position.value for position in self._positions(replica, index))
         return StrategyView(
-            assignment.id, "Manual" if assignment.id == MANUAL else self._classes[index], book.state, list(assignment.symbols),
-            assignment.timeframe, dict(assignment.params), self._names.money(book.cash) + value, assignment.cash,
-            self._names.money(book.realised), book.orders, book.fills, value,
+            assignment.id, self._classes[assignment.strategy], book.state, list(assignment.symbols),
+            assignment.timeframe, dict(assignment.params), names.money(book.cash) + value, assignment.cash,
+            names.money(book.realised), book.orders, book.fills, value,
         )  # fmt: skip
 
-    def _positions(self, strategy: int) -> list[Position]:
+    def _positions(self, replica: Replica, strategy: int) -> list[Position]:
         """What one strategy holds; an instrument without a price yet is worth what it cost."""
-        found, names = [], self._names
-        for instrument, held in self.replica.books[strategy].holdings.items():
+        found, names = [], replica.names
+        for instrument, held in replica.books[strategy].holdings.items():
             if held.quantity == 0:
                 continue
             symbol, quantity, cost = names.symbols[instrument], names.units(instrument, held.quantity), names.money(held.cost)
@@ -145,3 +165,23 @@ class PortfolioService(Service):
                 )
             )
         return found
+
+
+def _newest(newest_first: Sequence[Iterator[Any]], limit: int) -> list[Any]:
+    """The newest things of several traders."""
+    if len(newest_first) == 1:
+        return list(islice(newest_first[0], limit))
+    return list(islice(merge(*newest_first, key=lambda thing: -thing.ts), limit))
+
+
+def _total(curves: Sequence[list[tuple[int, float]]]) -> list[tuple[int, float]]:
+    """The sum of several equity curves, each worth its latest point until the next, from when all of them have one."""
+    if len(curves) == 1:
+        return curves[0]
+    latest: dict[int, float] = {}
+    points: dict[int, float] = {}
+    for ts, number, equity in merge(*([(ts, number, equity) for ts, equity in curve] for number, curve in enumerate(curves))):
+        latest[number] = equity
+        if len(latest) == len(curves):
+            points[ts] = sum(latest.values())
+    return list(points.items())

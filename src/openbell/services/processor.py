@@ -1,14 +1,13 @@
 """The processor service: ticks into the speed layer, closed candles into the store, both onto the bus for whoever watches."""
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 from openbell.adapters.buses.base import Bus
 from openbell.adapters.feeds.base import EventArray
 from openbell.adapters.stores.candles import CandleStore
 from openbell.model import enums
+from openbell.services.archive import CandleArchive
 from openbell.services.intake import concatenated
 from openbell.services.names import Names
 from openbell.services.service import Service
@@ -21,23 +20,21 @@ from openbell.services.views import Candle
 WRITE_AFTER_S = 0.25
 WAITING_MAX = 2_000
 
-T = TypeVar("T")
-
 
 class ProcessorService(Service):
     """Keeps the speed layer and the store of candles. The store is used in a thread of its own."""
 
     name = "processor"
+    reads = (COMMANDS, TICKS)
 
     def __init__(self, bus: Bus, names: Names, store: CandleStore, run: str) -> None:
         super().__init__()
         self.speed_layer = SpeedLayer(names)
-        self.store = store
+        self.archive = CandleArchive(store, self.speed_layer, self.flush)
         self._bus = bus
         self._names = names
         self._run = run
         self._inbox = bus.subscribe((COMMANDS, TICKS))
-        self._thread = ThreadPoolExecutor(1, "candles")
         self._waiting: list[Candle] = []
         self._covered = store.covered(run)
         self._is_new_run = self._covered == 0
@@ -93,13 +90,9 @@ class ProcessorService(Service):
 
     # The store.
 
-    async def in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Use the store in its thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
-
     async def flush(self) -> None:
         """Write the candles that wait."""
-        await self.in_thread(self._write, *self._taken())
+        await self.archive.in_thread(self._write, *self._taken())
 
     async def _write_soon(self) -> None:
         await asyncio.sleep(WRITE_AFTER_S)
@@ -113,9 +106,9 @@ class ProcessorService(Service):
         if not candles:
             return
         if self._is_new_run:
-            self.store.forget(self._names.symbols, min(candle.ts for candle in candles))
+            self.archive.store.forget(self._names.symbols, min(candle.ts for candle in candles))
             self._is_new_run = False
-        self.store.add(
+        self.archive.store.add(
             self._run,
             covered,
             [(c.symbol, c.timeframe, c.ts, c.open, c.high, c.low, c.close, c.volume, c.vwap, c.trades) for c in candles],
@@ -126,19 +119,7 @@ class ProcessorService(Service):
         if self._writing is not None:
             self._writing.cancel()
         await self.flush()
-        self._thread.shutdown()
-        self.store.close()
-
-    async def candles(self, symbol: str, timeframe: str, start: int, end: int, limit: int) -> list[Candle]:
-        """The newest `limit` candles that start in the range (ms) and not after the session's time, oldest first, the open one included."""
-        end = min(end, self.speed_layer.now + 1)
-        await self.flush()
-        rows = await self.in_thread(self.store.read, symbol, timeframe, start, end, limit)
-        found = [Candle(*row, True) for row in rows]
-        newest = self.speed_layer.open.get((symbol, timeframe))
-        if newest is not None and start <= newest.ts < end and (not found or found[-1].ts < newest.ts):
-            found.append(newest)
-        return found[-limit:]
+        self.archive.close()
 
     @property
     def detail(self) -> str:

@@ -92,7 +92,7 @@ class Replica:
 
     def _on_order(self, command: Any, shown: list[Shown]) -> None:
         """A new status, price or quantity."""
-        order = self.orders.get(str(command["order_id"]))
+        order = self.orders.get(self.names.order_id(command["order_id"]))
         if order is None:
             order = self._keep(self.names.order(command, self._signaled.pop(int(command["order_id"]), int(command["order_type"]))))
             if command["status"] == enums.DENIED:

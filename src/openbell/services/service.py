@@ -11,6 +11,8 @@ class Service:
     """Base of the services. The supervisor calls `start`, then `run` as a task, then `stop`; `run` ends when its input does."""
 
     name = ""
+    #: The topics it drains before it ends; a stop closes them stage by stage.
+    reads: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         self.state: State = "stopped"
@@ -43,4 +45,4 @@ class Service:
 
     def view(self) -> ServiceView:
         """How it stands."""
-        return ServiceView(self.name, self.state, self.failure or self.detail, self.processed, self.lag_ms, self.queue)
+        return ServiceView(self.name, self.state, self.failure or self.detail, self.processed, self.lag_ms, self.queue, self.failure)

@@ -14,6 +14,8 @@ from openbell.errors import OpenbellError
 from openbell.services.service import Service
 from openbell.services.topics import COMMANDS, REQUESTS, TICKS
 
+#: What is closed one after the other when the platform stops, each when everything before it is drained.
+STAGES = ((TICKS, REQUESTS), (COMMANDS,))
 #: How long the services may take to finish what they have, together.
 STOP_SECONDS = 5.0
 
@@ -74,16 +76,21 @@ class Supervisor:
         return self._tasks[name]
 
     async def stop(self) -> None:
-        """Source, then trader, then those who read its commands, then the rest; each has what is left of the time."""
+        """The source, then those who read it, then those who read what these say, then the rest; each has what is left of the time."""
         if not self._tasks:
             return
         deadline = asyncio.get_running_loop().time() + STOP_SECONDS
         await _end(self._tasks[self.services[-1].name], cancel=True, deadline=deadline)
-        for topics, names in (((TICKS, REQUESTS), ("trader",)), ((COMMANDS,), ("processor", "portfolio")), ((), ())):
+        closed: set[str] = set()
+        for topics in STAGES:
             await self._bus.close(*topics)
-            waiting = [self._tasks[name] for name in names or self._tasks if name in self._tasks]
-            for task in waiting:
-                await _end(task, cancel=not names, deadline=deadline)
+            closed.update(topics)
+            for service in self.services:
+                if service.reads and closed.issuperset(service.reads):
+                    await _end(self._tasks[service.name], cancel=False, deadline=deadline)
+        await self._bus.close()
+        for task in self._tasks.values():
+            await _end(task, cancel=True, deadline=deadline)
         for service in reversed(self.services):
             await _stop_one(service)
         log.info("stopped", **{service.name: service.state for service in self.services})

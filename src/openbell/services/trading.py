@@ -18,6 +18,7 @@ from openbell.adapters.feeds.base import EventArray, Ticks
 from openbell.errors import UsageError
 from openbell.model import enums
 from openbell.services.intake import concatenated
+from openbell.services.plans import MAIN
 from openbell.services.service import Service
 from openbell.services.topics import COMMANDS, REQUESTS, TICKS
 from openbell.services.trader import Trader
@@ -32,10 +33,11 @@ KEYS_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """Commands on their way out, and the index of the first in the run."""
+    """Commands on their way out, the index of the first in the run, and whose run it is."""
 
     first: int
     commands: np.ndarray[Any, Any]
+    trader: str = MAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class TraderService(Service):
     """Drives one `Trader`. `on_step(events, seconds)` hears of every batch."""
 
     name = "trader"
+    reads = (REQUESTS, TICKS)
 
     def __init__(self, bus: Bus, trader: Trader, on_step: Callable[[int, float], None]) -> None:
         super().__init__()

@@ -186,6 +186,7 @@ class ServiceView(msgspec.Struct):
     processed: int
     lag_ms: Number
     queue: int
+    failure: str = ""
 
 
 class Services(msgspec.Struct):

@@ -7,49 +7,46 @@ from fastapi import APIRouter, Query, Response
 from openbell.errors import UnknownNameError
 from openbell.model.time import MINUTE, SECOND, parse_timeframe
 from openbell.services.analytics import NEVER, AnalyticsBoard
+from openbell.services.gateway.backstage import Backstage
 from openbell.services.gateway.openapi import answers, json_response
-from openbell.services.platform import Platform
 from openbell.services.views import Analytics, Candles, LastPrice, Movers
 
 Limit = Annotated[int, Query(ge=1, le=5_000)]
 Moment = Annotated[int | None, Query(ge=0, le=NEVER, description="ms since 1970 UTC")]
 
 
-def market_routes(platform: Platform) -> APIRouter:
+def market_routes(backstage: Backstage) -> APIRouter:
     """The routes of one platform."""
     routes = APIRouter(tags=["market"])
-    processor, names = platform.processor, platform.names
-    prices = processor.speed_layer.prices
-    board = AnalyticsBoard(processor.store, names.timeframes)
+    archive, names = backstage.archive, backstage.names
+    board = AnalyticsBoard(archive.store, names.timeframes)
 
     @routes.get("/price/{symbol}", responses=answers(LastPrice, 404))
     async def price(symbol: str) -> Response:
         """The last price of a symbol, with its best bid and offer."""
-        found = prices.get(symbol)
+        found = await backstage.price(symbol)
         if found is None:
-            raise UnknownNameError.of("price of", symbol, prices)
+            raise UnknownNameError.of("price of", symbol, archive.speed_layer.prices)
         return json_response(LastPrice(found.price, found.bid, found.ask, found.quantity, found.ts, symbol))
 
     @routes.get("/candles/{symbol}", responses=answers(Candles, 404, 422))
     async def candles(symbol: str, timeframe: str = "1m", start: Moment = None, end: Moment = None, limit: Limit = 500) -> Response:
         """Candles of a symbol, oldest first; the one that is still open comes last."""
         _known(symbol, timeframe)
-        found = await processor.candles(symbol, timeframe, start or 0, NEVER if end is None else end, limit)
+        found = await archive.candles(symbol, timeframe, start or 0, NEVER if end is None else end, limit)
         return json_response(Candles(symbol, timeframe, found))
 
     @routes.get("/analytics/movers", responses=answers(Movers, 422))
     async def movers(window: str = "5m", limit: Annotated[int, Query(ge=1, le=100)] = 10) -> Response:
         """What rose most, fell most and traded most."""
         window_ns = min(max(parse_timeframe(window), 5 * SECOND), 10_000 * MINUTE)
-        await processor.flush()
-        return json_response(await processor.in_thread(board.movers, processor.speed_layer, window_ns, limit))
+        return json_response(await archive.ask(board.movers, archive.speed_layer, window_ns, limit))
 
     @routes.get("/analytics/{symbol}", responses=answers(Analytics, 404, 422))
     async def analytics(symbol: str, timeframe: str = "1m") -> Response:
         """Moving averages, volatility and other indicators at the latest closed candle."""
         _known(symbol, timeframe)
-        await processor.flush()
-        return json_response(await processor.in_thread(board.indicators, symbol, timeframe))
+        return json_response(await archive.ask(board.indicators, symbol, timeframe))
 
     def _known(symbol: str, timeframe: str) -> None:
         if symbol not in names.instruments:

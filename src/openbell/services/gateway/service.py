@@ -12,13 +12,13 @@ from starlette.types import Receive, Scope, Send
 import openbell
 from openbell.services.gateway import errors as gateway_errors
 from openbell.services.gateway import openapi as gateway_openapi
+from openbell.services.gateway.backstage import Backstage
 from openbell.services.gateway.guard import Guard, content_policy
 from openbell.services.gateway.market import market_routes
 from openbell.services.gateway.server import Server
 from openbell.services.gateway.stream import Hub
 from openbell.services.gateway.system import system_routes
 from openbell.services.gateway.trading import trading_routes
-from openbell.services.platform import Platform
 from openbell.services.service import Service
 
 STATIC = Path(openbell.__file__).parent / "web" / "static"
@@ -39,11 +39,11 @@ class Page(StaticFiles):
         return response
 
 
-def make_app(platform: Platform, hub: Hub, hosts: tuple[str, ...] = (), static: Path = STATIC) -> Guard:
+def make_app(backstage: Backstage, hub: Hub, hosts: tuple[str, ...] = (), static: Path = STATIC) -> Guard:
     """The application of one platform."""
     app = FastAPI(title="openbell", version=openbell.__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     gateway_errors.install(app)
-    for routes in (system_routes(platform), market_routes(platform), trading_routes(platform)):
+    for routes in (system_routes(backstage), market_routes(backstage), trading_routes(backstage)):
         app.include_router(routes)
     gateway_openapi.install(app)
 
@@ -63,11 +63,11 @@ class GatewayService(Service):
 
     name = "gateway"
 
-    def __init__(self, platform: Platform, opened: socket.socket, metrics: socket.socket | None, hosts: tuple[str, ...] = ()) -> None:
+    def __init__(self, backstage: Backstage, opened: socket.socket, metrics: socket.socket | None, hosts: tuple[str, ...] = ()) -> None:
         super().__init__()
-        self._platform = platform
-        self._hub = Hub(platform)
-        app = make_app(platform, self._hub, hosts)
+        self._backstage = backstage
+        self._hub = Hub(backstage)
+        app = make_app(backstage, self._hub, hosts)
         self._servers = [Server(self._counted(app), opened)]
         if metrics is not None:
             self._servers.append(Server(Guard(self._metrics, hosts, content_policy(STATIC)), metrics))
@@ -91,7 +91,7 @@ class GatewayService(Service):
             async def send_counted(message: Any) -> None:
                 if message["type"] == "http.response.start":
                     self.processed += 1
-                    self._platform.metrics.requests.labels(scope["method"], message["status"]).inc()
+                    self._backstage.metrics.requests.labels(scope["method"], message["status"]).inc()
                 await send(message)
 
             await app(scope, receive, send_counted)
@@ -101,8 +101,8 @@ class GatewayService(Service):
     async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The metrics alone."""
         if scope["type"] == "http" and scope["path"] == "/metrics" and scope["method"] == "GET":
-            self._platform.metrics.clients.set(len(self._hub.clients))
-            answer = Response(self._platform.metrics_text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+            self._backstage.metrics.clients.set(len(self._hub.clients))
+            answer = Response(self._backstage.metrics_text(), media_type="text/plain; version=0.0.4; charset=utf-8")
         else:
             answer = gateway_errors.problem_response(404, "Only GET /metrics is here.")
         await answer(scope, receive, send)

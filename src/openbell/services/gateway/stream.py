@@ -8,8 +8,8 @@ import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from openbell.adapters.buses.base import Subscription
+from openbell.services.gateway.backstage import Backstage
 from openbell.services.gateway.client import Client, Subscribe
-from openbell.services.platform import Platform
 from openbell.services.topics import OPEN_CANDLES, PRICES, VIEWS
 from openbell.services.views import Candle, Snapshot
 
@@ -27,9 +27,9 @@ log = structlog.get_logger("stream")
 class Hub:
     """Hands what the bus brings to the clients. Without clients it neither reads nor runs."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, backstage: Backstage) -> None:
         self.clients: set[Client] = set()
-        self._platform = platform
+        self._backstage = backstage
         self._tasks: list[asyncio.Task[None]] = []
         self._views: Subscription | None = None
         self._display: Subscription | None = None
@@ -72,7 +72,7 @@ class Hub:
     def _join(self, client: Client) -> None:
         self.clients.add(client)
         if len(self.clients) == 1:
-            bus = self._platform.bus
+            bus = self._backstage.bus
             self._views, self._display = bus.subscribe(VIEWS), bus.subscribe((PRICES, OPEN_CANDLES))
             self._tasks = [asyncio.create_task(self._read_views(self._views)), asyncio.create_task(self._beat(self._display))]
 
@@ -86,17 +86,17 @@ class Hub:
                     subscription.close()
 
     def _snapshot(self) -> Snapshot:
-        platform = self._platform
+        backstage = self._backstage
         return Snapshot(
-            run=platform.trader.trader.id,
-            symbols=platform.names.symbols,
-            timeframes=platform.names.timeframes,
-            portfolio=platform.portfolio.portfolio(),
-            strategies=platform.portfolio.strategies(),
-            services=[service.view() for service in platform.supervisor.services],
-            orders=platform.portfolio.orders(200),
-            fills=platform.portfolio.fills(200),
-            prices=platform.processor.speed_layer.prices,
+            run=backstage.run(),
+            symbols=backstage.names.symbols,
+            timeframes=backstage.names.timeframes,
+            portfolio=backstage.portfolio.portfolio(),
+            strategies=backstage.portfolio.strategies(),
+            services=backstage.services(),
+            orders=backstage.portfolio.orders(200),
+            fills=backstage.portfolio.fills(200),
+            prices=backstage.archive.speed_layer.prices,
         )
 
     async def _read_views(self, views: Subscription) -> None:
@@ -113,7 +113,7 @@ class Hub:
     def _show(self, channel: str, thing: Any) -> None:
         """Something that happened, to whoever wants it."""
         if channel == "states":
-            self._replace("strategies", self._platform.portfolio.strategies())
+            self._replace("strategies", self._backstage.portfolio.strategies())
         elif channel == "equity":
             self._replace("equity", thing)
         else:
@@ -148,9 +148,9 @@ class Hub:
                 for key, candle in candles.items():
                     self._replace("candles", candle, key, candle.symbol)
                 candles.clear()
-            portfolio = self._platform.portfolio
+            portfolio = self._backstage.portfolio
             if beat % PORTFOLIO_EVERY == 0:
                 self._replace("portfolio", portfolio.portfolio())
             if beat % SERVICES_EVERY == 0:
-                self._replace("services", [service.view() for service in self._platform.supervisor.services])
+                self._replace("services", self._backstage.services())
                 self._replace("strategies", portfolio.strategies())

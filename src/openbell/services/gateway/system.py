@@ -6,9 +6,9 @@ from fastapi import APIRouter, Response
 
 from openbell import __version__
 from openbell.errors import StorageError
+from openbell.services.gateway.backstage import Backstage
 from openbell.services.gateway.openapi import answers, json_response
-from openbell.services.platform import Platform
-from openbell.services.views import Check, Health, Services
+from openbell.services.views import Check, Health, Services, ServiceView
 
 LINKS = {
     "health": "/health", "price": "/price/{symbol}", "candles": "/candles/{symbol}?timeframe=1m", "portfolio": "/portfolio",
@@ -17,16 +17,16 @@ LINKS = {
 }  # fmt: skip
 
 
-def system_routes(platform: Platform) -> APIRouter:
+def system_routes(backstage: Backstage) -> APIRouter:
     """The routes of one platform."""
     routes = APIRouter(tags=["system"])
 
     @routes.get("/health", responses=answers(Health, ok_too=503))
     async def health() -> Response:
         """Whether the platform works; 503 when a part that is needed does not."""
-        checks = {service.name: _check(service.state, service.failure) for service in platform.supervisor.services}
+        checks = {service.name: _check(service) for service in backstage.services()}
         try:
-            await platform.processor.in_thread(platform.processor.store.check)
+            await backstage.archive.in_thread(backstage.archive.store.check)
             checks["database"] = Check("healthy")
         except (StorageError, RuntimeError) as error:
             checks["database"] = Check("unhealthy", str(error))
@@ -37,7 +37,7 @@ def system_routes(platform: Platform) -> APIRouter:
     @routes.get("/services", responses=answers(Services))
     async def services() -> Response:
         """How every service stands."""
-        return json_response(Services([service.view() for service in platform.supervisor.services]))
+        return json_response(Services(backstage.services()))
 
     @routes.get("/api")
     async def api() -> dict[str, object]:
@@ -47,10 +47,10 @@ def system_routes(platform: Platform) -> APIRouter:
     @routes.get("/metrics", responses={200: {"content": {"text/plain": {}}, "description": "Prometheus' text format"}})
     async def metrics() -> Response:
         """Counters for Prometheus."""
-        return Response(platform.metrics_text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(backstage.metrics_text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return routes
 
 
-def _check(state: str, failure: str) -> Check:
-    return Check("healthy") if state in ("running", "done") else Check("unhealthy", failure or state)
+def _check(service: ServiceView) -> Check:
+    return Check("healthy") if service.state in ("running", "done") else Check("unhealthy", service.failure or service.state)

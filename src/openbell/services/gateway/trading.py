@@ -9,46 +9,40 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from openbell.errors import BusError, UnknownNameError, UsageError
 from openbell.model import enums
+from openbell.services.asking import PATIENCE
+from openbell.services.gateway.backstage import Backstage
 from openbell.services.gateway.openapi import answers, json_response, takes
 from openbell.services.intake import request_event
 from openbell.services.names import MANUAL
-from openbell.services.platform import Platform
-from openbell.services.topics import REQUESTS
-from openbell.services.trading import Answer, Asked
+from openbell.services.plans import MAIN
+from openbell.services.trading import Answer
 from openbell.services.views import Equity, NewOrder, Order, Orders, Portfolio, Strategies, StrategyState
 
-#: How long (seconds) a user waits for the trader before the gateway says that it did not answer.
-PATIENCE = 5.0
 _ACTIONS = {"start": enums.REQUEST_START, "pause": enums.REQUEST_PAUSE, "kill": enums.REQUEST_KILL}
 _TYPES = {name: number for number, name in enums.ORDER_TYPE_NAMES.items()}
 _FORCES = {name: number for number, name in enums.TIME_IN_FORCE_NAMES.items()}
 _NEEDED = {"market": "none", "limit": "limit_price", "stop": "stop_price", "stop_limit": "limit_price and stop_price"}
 Action = Literal["start", "pause", "kill"]
-OrderId = Annotated[str, Path(pattern=r"^[0-9]{1,19}$")]
+OrderId = Annotated[str, Path(pattern=r"^([A-Za-z0-9_.-]{1,64}-)?[0-9]{1,19}$")]
 
 
 class Desk:
     """Takes requests to the trader and waits until their effect can be seen."""
 
-    def __init__(self, platform: Platform) -> None:
-        self._platform = platform
-        self.names = platform.names
-        self.portfolio = platform.portfolio
-        self.manual = platform.names.strategies.index(MANUAL)
+    def __init__(self, backstage: Backstage) -> None:
+        self._ask = backstage.ask
+        self.names = backstage.names
+        self.portfolio = backstage.portfolio
 
-    async def ask(self, action: int, **fields: Any) -> Answer:
-        """Have a request carried out. BusError when the trader cannot take it, or does not answer: its fate is then unknown."""
-        reply: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        if self._platform.trader.state != "running":
-            raise BusError("the trader does not run", do="look at /services")
-        if not self._platform.bus.publish(REQUESTS, Asked(request_event(action, **fields), reply)):
-            raise BusError("too many requests wait for the trader", do="try again in a moment")
+    async def ask(self, strategy: str, action: int, **fields: Any) -> Answer:
+        """Have a request carried out by the strategy's trader, and wait until the books show it. BusError when its fate is unknown."""
+        trader, index = self.portfolio.find(strategy)
+        answer = await self._ask(trader, request_event(action, strategy=index, **fields))
         try:
             async with asyncio.timeout(PATIENCE):
-                answer = await reply
-                await self.portfolio.reached(answer.commands)
+                await self.portfolio.reached(trader, answer.commands)
         except TimeoutError:
-            raise BusError("the trader did not answer in time", do="look at /orders before asking again") from None
+            raise BusError("what the trader decided did not arrive in time", do="look at /orders before asking again") from None
         return answer
 
     async def submit(self, wanted: NewOrder, key: str | None) -> Order:
@@ -62,8 +56,8 @@ class Desk:
         if not 1 <= lots < 1 << 60:
             raise UsageError(f"quantity is {wanted.quantity:g}", f"a multiple of {self.names.lot_sizes[instrument]:g}")
         answer = await self.ask(
+            MANUAL,
             enums.REQUEST_SUBMIT,
-            strategy=self.manual,
             instrument=instrument,
             side=enums.BUY if wanted.side == "buy" else enums.SELL,
             order_type=_TYPES[wanted.type],
@@ -73,7 +67,7 @@ class Desk:
             stop_price=wanted.stop_price or 0.0,
             order_id=fingerprint(key) if key else 0,
         )
-        order = self.portfolio.order(str(answer.order_id))
+        order = self.portfolio.order(self.portfolio.replicas[MAIN].names.order_id(answer.order_id))
         assert order is not None, "an order that was answered is in the books"
         return order
 
@@ -84,22 +78,19 @@ class Desk:
             raise UnknownNameError(f"there is no order '{order_id}'", do="look at /orders")
         if order.status not in ("submitted", "accepted", "partially_filled"):
             raise UsageError(f"order {order_id} is {order.status}", "an open order")
-        await self.ask(enums.REQUEST_CANCEL, strategy=self.names.strategies.index(order.strategy), order_id=int(order_id))
+        await self.ask(order.strategy, enums.REQUEST_CANCEL, order_id=int(order_id.rpartition("-")[2]))
         return self.portfolio.order(order_id) or order
 
     async def act(self, strategy: str, action: Action) -> StrategyState:
         """Start, pause or kill a strategy."""
-        if strategy not in self.names.strategies:
-            raise UnknownNameError.of("strategy", strategy, self.names.strategies)
-        index = self.names.strategies.index(strategy)
-        await self.ask(_ACTIONS[action], strategy=index)
-        return StrategyState(strategy, self.portfolio.replica.books[index].state)
+        await self.ask(strategy, _ACTIONS[action])
+        return StrategyState(strategy, self.portfolio.book(strategy).state)
 
 
-def trading_routes(platform: Platform) -> APIRouter:
+def trading_routes(backstage: Backstage) -> APIRouter:
     """The routes of one platform."""
     routes = APIRouter(tags=["trading"])
-    desk, portfolio = Desk(platform), platform.portfolio
+    desk, portfolio = Desk(backstage), backstage.portfolio
 
     @routes.get("/portfolio", responses=answers(Portfolio))
     async def accounts() -> Response:
