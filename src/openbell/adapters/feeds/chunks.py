@@ -1,0 +1,131 @@
+"""The order of a feed, put together again from messages that a bus keeps in order by symbol only.
+
+A source cuts its events into chunks, and each chunk into a message a symbol (see `openbell.adapters.messages.ticks`). A reader holds the
+messages of a chunk until all are there, and hands chunks out by their place in the source's order: none twice, none left out, whatever
+was sent again and however it was cut the second time.
+
+A source that cannot say the same again after a crash (a live market) begins a new *epoch*, counted from 0. What is missing of the epoch
+before will never come: when the reader has seen everything that was published before, it goes on without it, and says how much it was.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from openbell.adapters.messages.ticks import Part, join_parts
+from openbell.model.jit import join
+
+EventArray = np.ndarray[Any, Any]
+#: A partition and an offset in it.
+Place = tuple[int, int]
+#: A chunk of an epoch: (place of its first event in the source's order, events).
+Chunk = tuple[int, int]
+
+
+@dataclass(slots=True)
+class Source:
+    """How far one source has been handed out: its epoch, and the place of the event that comes next."""
+
+    epoch: int
+    next: int = 0
+    held: dict[Chunk, dict[str, tuple[Part, Place]]] = field(default_factory=lambda: defaultdict(dict))
+
+
+class Assembler:
+    """Takes messages as they come and hands out events (dtype EVENT) in the order of their sources."""
+
+    def __init__(self, reached: dict[str, tuple[int, int]] | None = None) -> None:
+        #: By the source's name.
+        self.sources = {name: Source(*place) for name, place in (reached or {}).items()}
+        #: Of epochs that have not begun here: what was read of them, in order.
+        self.waiting: list[tuple[Part, Place]] = []
+        self.repeated = 0  # messages that were known, or of an epoch that is over
+        self.lost = 0  # events of chunks that never became whole
+
+    def add(self, part: Part, place: Place) -> EventArray | None:
+        """Take a message; returns the events that can be handed out with it, if any."""
+        source = self.sources.setdefault(part.source, Source(part.epoch))
+        if part.epoch > source.epoch:
+            self.waiting.append((part, place))
+            return None
+        if part.epoch < source.epoch or part.first + part.count <= source.next:
+            self.repeated += 1
+            return None
+        parts = source.held[part.first, part.count]
+        self.repeated += part.symbol in parts
+        parts[part.symbol] = part, place
+        return self._hand_out(source) if len(parts) == part.parts else None
+
+    def begin_epochs(self) -> list[EventArray]:
+        """Everything that was published before the waiting messages has been read: go on with their epochs."""
+        waiting, self.waiting = self.waiting, []
+        events = []
+        for part, place in waiting:
+            source = self.sources[part.source]
+            if part.epoch > source.epoch:
+                events += self._give_up(source)
+                self.sources[part.source] = Source(part.epoch)
+            if (found := self.add(part, place)) is not None:
+                events.append(found)
+        return events
+
+    def _hand_out(self, source: Source) -> EventArray | None:
+        """Whole chunks from the place that is next, as far as they follow each other."""
+        found = []
+        while (chunk := _whole(source)) is not None:
+            found.append(_events(source, chunk))
+        return None if not found else found[0] if len(found) == 1 else join(found)
+
+    def _give_up(self, source: Source) -> list[EventArray]:
+        """What is whole of an epoch that is over, in order; the rest is lost."""
+        found = []
+        for first, count in sorted(source.held):
+            parts = source.held.get((first, count), {})
+            if first + count <= source.next or not parts:
+                continue
+            if len(parts) == next(iter(parts.values()))[0].parts:
+                self.lost += max(first - source.next, 0)
+                source.next = max(source.next, first)
+                found.append(_events(source, (first, count)))
+        ends = [first + count for first, count in source.held]
+        self.lost += max([*ends, source.next]) - source.next
+        return found
+
+    def held_places(self) -> list[Place]:
+        """Where the messages stand that are not handed out yet: a reader that begins anew has to read them again."""
+        places = [place for source in self.sources.values() for parts in source.held.values() for _, place in parts.values()]
+        return places + [place for _, place in self.waiting]
+
+    def reached(self) -> dict[str, tuple[int, int]]:
+        """(Epoch, place that is next) of each source."""
+        return {name: (source.epoch, source.next) for name, source in self.sources.items()}
+
+
+def _whole(source: Source) -> Chunk | None:
+    """A chunk that has all its messages and holds the place that is next."""
+    for (first, count), parts in source.held.items():
+        if first <= source.next < first + count and len(parts) == next(iter(parts.values()))[0].parts:
+            return first, count
+    return None
+
+
+def _events(source: Source, chunk: Chunk) -> EventArray:
+    """The events of a whole chunk from the place that is next on; what it covers is held no longer."""
+    parts = [part for part, _ in source.held[chunk].values()]
+    first, count = chunk
+    events = join_parts(parts) if first == source.next else _rest(parts, source.next - first)
+    source.next = first + count
+    for known in [held for held in source.held if sum(held) <= source.next]:
+        del source.held[known]
+    return events
+
+
+def _rest(parts: list[Part], skip: int) -> EventArray:
+    """The events of a chunk without its first `skip` places, which were cut otherwise before."""
+    places = np.concatenate([np.arange(part.count) if part.index is None else part.index for part in parts])
+    events = join([part.events for part in parts])
+    order = np.argsort(places, kind="stable")
+    plain = events.view(f"V{events.dtype.itemsize}")
+    return plain[order[places[order] >= skip]].view(events.dtype)
