@@ -42,23 +42,35 @@ declare -A launched=() # processes that this call started
 # The user a server runs as: that of its package when we are root, else ourselves.
 owner() { if [ "$(id -u)" = 0 ]; then echo "${user[$1]}"; else id -un; fi; }
 
-# Runs a command as the user of a server, in the same process, so that its id is the server's.
+# What to put before a command, so that it runs as the user of a server, in the same process.
+become() {
+  [ "$(id -u)" != 0 ] || echo "setpriv --reuid=${user[$1]} --regid=$(id -g "${user[$1]}") --init-groups --"
+}
+
+# Runs a command in the folder of a server, as its user.
 as() {
   local name=$1
   shift
-  if [ "$(id -u)" = 0 ]; then
-    exec setpriv --reuid="${user[$name]}" --regid="$(id -g "${user[$name]}")" --init-groups -- "$@"
-  else
-    exec "$@"
-  fi
+  # shellcheck disable=SC2046 # words that hold no blanks
+  (cd "$run/$name" && exec $(become "$name") "$@")
 }
 
-# Starts a server in a session of its own, its words into its log.
+# Starts a server in a session of its own, its words into its log. A shell stays as its parent, notes how it ended, and takes
+# the process away at once: what is dead but not taken away keeps PostgreSQL from starting again.
 launch() {
   local name=$1
   shift
-  (cd "$run/$name" && as "$name" setsid "$@") </dev/null >>"$run/$name/log" 2>&1 9>&- &
-  launched[$name]=$!
+  rm -f "$run/$name/launched"
+  # shellcheck disable=SC2016,SC2046 # for the inner shell; words that hold no blanks
+  (cd "$run/$name" && exec setsid bash -c '
+    launched=$1
+    shift
+    "$@" &
+    echo $! >"$launched.new" && mv "$launched.new" "$launched"
+    wait $! 2>/dev/null && code=0 || code=$?
+    echo "$(date "+%F %T") the server ended with code $code"
+  ' services.sh "$run/$name/launched" $(become "$name") "$@") </dev/null >>"$run/$name/log" 2>&1 9>&- &
+  until launched[$name]=$(cat "$run/$name/launched" 2>/dev/null); do sleep 0.01; done
 }
 
 # Writes standard input to a file of a server that nobody else may read.
@@ -88,7 +100,7 @@ quietly() {
   rm -f "$log"
 }
 
-declare -A user=() packages=()
+declare -A user=() packages=() signal=()
 for name in "${SERVERS[@]}"; do
   # shellcheck source=/dev/null
   source "scripts/servers/$name.sh"
@@ -108,7 +120,7 @@ exists() { [ -d "/proc/$1" ] && ! grep -q '^State:.*Z' "/proc/$1/status" 2>/dev/
 
 children_of() { cat "/proc/$1"/task/*/children 2>/dev/null || true; }
 
-# Waits until no process of a list is left.
+# Waits until no process of a list runs any more.
 wait_gone() {
   local name=$1 pid deadline=$((SECONDS + STOP_SECONDS))
   shift
@@ -134,6 +146,15 @@ wait_ready() {
 }
 
 # --- install
+
+# Servers keep the ports they were started with.
+same_offset() {
+  local name started
+  started=$(cat "$run/port-offset" 2>/dev/null) && [ "$started" != "$offset" ] || return 0
+  for name in "${SERVERS[@]}"; do
+    ! pid_of "$name" >/dev/null || die "$name runs with OPENBELL_SERVICES_PORT_OFFSET=$started, not $offset; unset it, or stop them first: scripts/services.sh down"
+  done
+}
 
 linux_only() {
   [ "$(uname)" = Linux ] || die "starts servers on Linux only; here: docker compose -f deploy/compose.yaml --profile servers up --detach --wait"
@@ -179,11 +200,6 @@ prepare() {
   exec 9>"$run/lock"
   flock --wait 600 9 || die "another services.sh works in $run, and does not end"
 
-  if [ "$offset" != "$(cat "$run/port-offset" 2>/dev/null || echo "$offset")" ]; then
-    for name in "${SERVERS[@]}"; do
-      ! pid_of "$name" >/dev/null || die "$name runs on the ports of offset $(cat "$run/port-offset"); first: scripts/services.sh down"
-    done
-  fi
   echo "$offset" >"$run/port-offset"
 
   (umask 077 && mkdir -p "$run/passwords")
@@ -198,10 +214,10 @@ prepare() {
     mkdir -p "$run/$name"
     touch "$run/$name/log"
     chown "$(owner "$name")" "$run/$name" "$run/$name/log"
-    if ! (as "$name" test -x "$run/$name") 2>/dev/null; then
+    if ! as "$name" test -x "$run/$name" 2>/dev/null; then
       folder=$run
       while [ "$folder" != / ]; do
-        (as "$name" test -x "$folder") || say "user $(owner "$name") may not enter $folder"
+        as "$name" test -x "$folder" || say "user $(owner "$name") may not enter $folder"
         folder=$(dirname "$folder")
       done
       die "$name cannot reach $run; open the folders above (chmod o+x), or name another: OPENBELL_SERVICES_DIR=/var/tmp/openbell"
@@ -259,24 +275,30 @@ start() {
 
 stop() {
   local name pid
+  declare -A stopped=()
   for name in "$@"; do
-    if pid=$(pid_of "$name"); then
-      kill -TERM "$pid" 2>/dev/null || die "$name: process $pid belongs to another user; run this as root"
-    fi
-    if declare -F "${name}_after_stop" >/dev/null; then "${name}_after_stop" "${pid:-}"; fi
-    [ -z "$pid" ] || wait_gone "$name" "$pid"
+    pid=$(pid_of "$name") || continue
+    kill "-${signal[$name]:-TERM}" "$pid" 2>/dev/null || die "$name: process $pid belongs to another user; run this as root"
+    stopped[$name]=$pid
+  done
+  for name in "$@"; do
+    [ -z "${stopped[$name]:-}" ] || wait_gone "$name" "${stopped[$name]}"
+    if declare -F "${name}_after_stop" >/dev/null; then "${name}_after_stop"; fi
   done
 }
 
 crash() {
-  local name pid children
+  local name pid children patience
+  for name in "$@"; do pid_of "$name" >/dev/null || die "$name does not run"; done
   for name in "$@"; do
-    pid=$(pid_of "$name") || die "$name does not run"
+    pid=$(pid_of "$name") || continue
     # The main process first: its children end by themselves when they miss it, and until then may hold on to its memory.
     children=$(children_of "$pid")
     kill -KILL "$pid" 2>/dev/null || die "$name: process $pid belongs to another user; run this as root"
     # shellcheck disable=SC2086 # a list of numbers
     wait_gone "$name" "$pid" $children
+    patience=$((SECONDS + 5))
+    while [ -d "/proc/$pid" ] && [ $SECONDS -lt $patience ]; do sleep 0.05; done # until its parent has taken it away
   done
 }
 
@@ -304,6 +326,7 @@ for name in "${names[@]}"; do
   [[ " ${SERVERS[*]} " == *" $name "* ]] || die "there is no server '$name'; expected ${SERVERS[*]}"
 done
 
+[ "$command" = help ] || same_offset
 case $command in
   up)
     linux_only

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154 # run, port, packages, user: scripts/services.sh
+# shellcheck shell=bash disable=SC2034,SC2154 # variables of scripts/services.sh
 # Apache Kafka itself: one process that is broker and controller (KRaft). Debian has no package, so Maven fetches the jars, once.
 packages[kafka]="maven openjdk-17-jre-headless"
 user[kafka]=nobody
@@ -22,7 +22,8 @@ kafka_jars() { echo "$run/kafka/jars-$KAFKA_VERSION"; }
 kafka_installed() { kafka_java >/dev/null && { [ -d "$(kafka_jars)" ] || command -v mvn >/dev/null; }; }
 
 kafka_start() {
-  local folder=$run/kafka jars
+  local folder=$run/kafka java jars
+  java=$(kafka_java)
   jars=$(kafka_jars)
   if [ ! -d "$jars" ]; then
     say "fetching Apache Kafka $KAFKA_VERSION"
@@ -58,15 +59,13 @@ broker.heartbeat.interval.ms=500
 SETTINGS
   if [ ! -e "$folder/data/meta.properties" ]; then
     # 16 random bytes as base64, 22 characters; the two that are not letters or digits are replaced.
-    quietly kafka_program kafka.tools.StorageTool format -c "$folder/server.properties" -t "$(head -c 16 /dev/urandom | base64 | tr '+/' 'Pz' | cut -c 1-22)"
+    quietly as kafka "$java" -cp "$jars/*" kafka.tools.StorageTool format -c "$folder/server.properties" -t "$(head -c 16 /dev/urandom | base64 | tr '+/' 'Pz' | cut -c 1-22)"
   fi
-  launch kafka "$(kafka_java)" -Xms256m -Xmx512m -XX:+ExitOnOutOfMemoryError -cp "$jars/*" \
+  launch kafka "$java" -Xms256m -Xmx512m -XX:+ExitOnOutOfMemoryError -cp "$jars/*" \
     -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -Dorg.slf4j.simpleLogger.showDateTime=true -Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS \
     kafka.Kafka "$folder/server.properties"
   echo "${launched[kafka]}" >"$folder/pid"
 }
-
-kafka_program() { (as kafka "$(kafka_java)" -cp "$(kafka_jars)/*" -Dorg.slf4j.simpleLogger.defaultLogLevel=warn "$@"); }
 
 # A request for the versions the broker speaks; the answer carries the request's number, 7.
 kafka_ready() { [ "$(answer "${port[kafka]}" '\0\0\0\12\0\22\0\0\0\0\0\7\377\377' 8 | cut -c 17-)" = "   0   0   0   7" ]; }

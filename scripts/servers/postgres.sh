@@ -1,7 +1,8 @@
-# shellcheck shell=bash disable=SC2034,SC2154 # run, port, packages, user: scripts/services.sh
+# shellcheck shell=bash disable=SC2034,SC2154 # variables of scripts/services.sh
 # PostgreSQL. Its superuser is the system user who runs it, by the socket only; clients come by TCP with a password.
 packages[postgres]="postgresql"
 user[postgres]=postgres
+signal[postgres]=INT # the "fast" shutdown, which sends clients away; SIGTERM waits until they leave
 
 # The programs of the version the data were made with, else of the newest.
 postgres_programs() {
@@ -18,8 +19,7 @@ postgres_start() {
   programs=$(postgres_programs)
   if [ ! -e "$folder/version" ]; then
     rm -rf "$folder/data" # left by an attempt that did not get to its end
-    (cd "$folder" && as postgres "$programs/initdb" -D "$folder/data" -E UTF8 --locale=C.UTF-8 --no-instructions \
-      --auth-local=peer --auth-host=scram-sha-256) >>"$folder/log" 2>&1 </dev/null || { tail -n 20 "$folder/log" >&2; die "initdb failed"; }
+    quietly as postgres "$programs/initdb" -D "$folder/data" -E UTF8 --locale=C.UTF-8 --auth-local=peer --auth-host=scram-sha-256
     echo "include = '$folder/openbell.conf'" >>"$folder/data/postgresql.conf"
     basename "$(dirname "$programs")" >"$folder/version"
   fi
@@ -47,10 +47,7 @@ SELECT 'CREATE ROLE openbell LOGIN CREATEDB' WHERE NOT EXISTS (SELECT FROM pg_ro
 ALTER ROLE openbell PASSWORD :'password';
 SELECT 'CREATE DATABASE openbell OWNER openbell' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'openbell') \gexec
 SQL
-  } | (cd "$run/postgres" && as postgres "$(postgres_programs)/psql" -X -q -v ON_ERROR_STOP=1 -h "$run/postgres" -p "${port[postgres]}" -d postgres) ||
+  } | as postgres "$(postgres_programs)/psql" -X -q -v ON_ERROR_STOP=1 -h "$run/postgres" -p "${port[postgres]}" -d postgres ||
     die "the user and the database openbell could not be made; see $run/postgres/log"
   touch "$run/postgres/client"
 }
-
-# SIGTERM alone waits for every client to leave; SIGINT, the "fast" shutdown, sends them away and loses nothing.
-postgres_after_stop() { [ -z "$1" ] || kill -INT "$1" 2>/dev/null || true; }

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154 # run, port, packages, user: scripts/services.sh
+# shellcheck shell=bash disable=SC2034,SC2154 # variables of scripts/services.sh
 # RabbitMQ. Besides its own port it has one for other nodes and one for epmd, the name service of Erlang; both on loopback too.
 packages[rabbitmq]="rabbitmq-server"
 user[rabbitmq]=rabbitmq
@@ -41,7 +41,6 @@ rabbitmq_ready() { pid_of rabbitmq >/dev/null && [ "$(answer "${port[rabbitmq]}"
 
 rabbitmq_after_stop() {
   local epmd
-  [ -z "$1" ] || wait_gone rabbitmq "$1"
   epmd=$(cat "$run/rabbitmq/epmd.pid" 2>/dev/null) || return 0
   rm -f "$run/rabbitmq/epmd.pid"
   if tr '\0' ' ' 2>/dev/null <"/proc/$epmd/cmdline" | grep -q "^epmd .*-port"; then

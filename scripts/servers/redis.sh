@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154 # run, port, packages, user: scripts/services.sh
+# shellcheck shell=bash disable=SC2034,SC2154 # variables of scripts/services.sh
 # Redis, with an append-only file, so that at most the last second is lost when it is killed.
 packages[redis]="redis-server"
 user[redis]=redis
