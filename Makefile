@@ -20,7 +20,7 @@ WEB := .venv/.stamp-web
 KERNEL := .venv/.stamp-kernel
 FRONTEND := $(shell find frontend \( -name node_modules -o -name .next -o -name out \) -prune -o -type f -not -name next-env.d.ts -not -name '*.tsbuildinfo' -print 2>/dev/null)
 
-.PHONY: help setup demo run run-local dev test test-coverage lint format bench build lock install-tools clean \
+.PHONY: help setup demo run run-local dev test test-coverage lint format bench proto build lock install-tools clean \
 	docker-build docker-build-arm64 build-arm64 docker-compose-up docker-compose-logs docker-compose-down
 
 help: ## list the targets
@@ -98,6 +98,9 @@ bench: install-tools ## speed, beside the peers that are installed
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 # --- deliver
+
+proto: install-tools ## Python code from the contracts in src/openbell/proto
+	@scripts/proto.sh src
 
 build: install-tools ## wheel and source archive in dist/
 	@$(BIN)/uv build --quiet --python $(BIN)/python --out-dir dist

@@ -7,7 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SRC = ROOT / "src/openbell"
-GENERATED = "proto/generated/"
+#: What `make proto` writes.
+GENERATED = ("_pb2.py", "_pb2_grpc.py")
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def modules() -> tuple[Module, ...]:
     found = []
     for path in sorted(SRC.rglob("*.py")):
         name = path.relative_to(SRC).as_posix()
-        if not name.startswith(GENERATED):
+        if not name.endswith(GENERATED):
             text = path.read_text(encoding="utf-8")
             room = path.relative_to(SRC).parts[0].removesuffix(".py")
             found.append(Module(path, name, room, tuple(text.splitlines()), ast.parse(text, str(path))))

@@ -1,4 +1,4 @@
-"""Every example in a docstring of the pure core runs and says what it does."""
+"""Every example in a docstring of the pure core and of the message codecs runs and says what it does."""
 
 import doctest
 import importlib
@@ -10,13 +10,13 @@ import openbell
 from tests.tidy.test_layers import PURE
 
 
-def pure_modules():
-    """The names of all modules of the pure rooms, and of `openbell.errors`."""
-    names = (each.name for each in pkgutil.walk_packages(openbell.__path__, "openbell."))
-    return sorted(name for name in names if name.split(".")[1] in PURE | {"errors"})
+def modules_with_examples():
+    """The names of all modules of the pure rooms, of `openbell.errors`, and of the codecs."""
+    names = [each.name for each in pkgutil.walk_packages(openbell.__path__, "openbell.")]
+    return sorted(name for name in names if name.split(".")[1] in PURE | {"errors"} or name.startswith("openbell.adapters.messages."))
 
 
-@pytest.mark.parametrize("name", pure_modules())
+@pytest.mark.parametrize("name", modules_with_examples())
 def test_examples_in_docstrings(name):
     """What the docstrings of a module show is what happens."""
     module = importlib.import_module(name)

@@ -3,8 +3,10 @@
 All but a candle use the fields below; a candle is `command.bar`, whose header has the same `seq`, `kind` and `instrument`.
 """
 
-from openbell.model.events import BAR_RECORD
-from openbell.model.jit import Record, pointer, union
+from hashlib import blake2b
+
+from openbell.model.events import BAR_RECORD, EVENT
+from openbell.model.jit import Record, pointer, signature, union
 
 
 class Command(Record):
@@ -40,5 +42,8 @@ COMMAND = union(
         ("bar", BAR_RECORD, 0),
     ],
 )
+
+#: Says that two builds lay out events and commands alike: records of another layout cannot be read, in a journal or in a message.
+LAYOUT = blake2b(repr((signature(EVENT), signature(COMMAND))).encode(), digest_size=8).hexdigest()
 
 command_at = pointer(COMMAND)

@@ -25,9 +25,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from openbell.model.commands import COMMAND
-from openbell.model.events import EVENT
-from openbell.model.jit import signature
+from openbell.model.commands import LAYOUT as LAYOUT
 
 EventArray = np.ndarray[Any, Any]
 CommandArray = np.ndarray[Any, Any]
@@ -39,8 +37,6 @@ RECOVERED = "crashed-recovered"
 #: Closed in order; it may be taken up again.
 ENDED = "ended"
 
-#: Says that two builds lay out events and commands alike. A run of another layout cannot be read.
-LAYOUT = blake2b(repr((signature(EVENT), signature(COMMAND))).encode(), digest_size=8).hexdigest()
 CHECKSUM_SIZE = 16
 #: The newest so many checkpoints are kept: one may be damaged.
 CHECKPOINTS_KEPT = 3

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Python code and types from the contracts in src/openbell/proto, into a folder: scripts/proto.sh src
+set -euo pipefail
+target=$(realpath "$1")
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+BIN=$PWD/.venv/bin
+cd src
+exec "$BIN/python" -m grpc_tools.protoc -I. --plugin=protoc-gen-mypy="$BIN/protoc-gen-mypy" \
+  --python_out="$target" --mypy_out=quiet:"$target" openbell/proto/v1/*.proto
