@@ -1,12 +1,13 @@
 """From whatever a user calls data to batches of events in one total order, with flat memory."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from openbell.adapters.stores.catalog import open_history
-from openbell.adapters.stores.history import Columns, HistoryReader, merge
+from openbell.adapters.stores.history import Columns, History, HistoryReader, merge
 from openbell.errors import DataError
 from openbell.model import history
 from openbell.model.events import EVENT
@@ -25,12 +26,33 @@ _SPACINGS = tuple(
 )
 
 
-class Batches:
-    """Histories as numbered events: `symbols`, the bars' own timeframe (0 when there are none), and the batches in time order."""
+class EventSource:
+    """Numbered events in batches, wherever they come from, and what a plan has to know of them."""
+
+    name: str  # what a result calls it
+    symbols: Sequence[str]  # an event's `instrument` is a place in it
+    bar_timeframe_ns: int  # of the bars in it, 0 when there are none
+    lot_size: float  # units in one lot, of every symbol
+
+    def __iter__(self) -> Iterator[np.ndarray[Any, Any]]:
+        """Arrays of EVENT in time order, never empty, with `seq` 1, 2, 3, ... Raises DataError at what cannot be used."""
+        raise NotImplementedError
+
+    def notes(self) -> list[str]:
+        """Sentences about the data for the user, once all of it was read; none when all was well."""
+        return []
+
+
+class Batches(EventSource):
+    """Histories as numbered events, merged in time order.
+
+    `data` is what `open_history` takes, or a `History`; `options` are those of `read_history`.
+    """
 
     def __init__(self, data: object, options: dict[str, Any], lot_size: float | None, bar_timeframe_ns: int | None = None) -> None:
         sources = data if isinstance(data, list | tuple) else [data]
-        self.readers: list[HistoryReader] = [open_history(source, **options) for source in sources]
+        self.name = name_of(data)
+        self.readers: list[History] = [source if isinstance(source, History) else open_history(source, **options) for source in sources]
         self.kinds = {reader.kind for reader in self.readers}
         if "bars" in self.kinds and len(self.kinds) > 1:
             raise DataError(f"data holds {' and '.join(sorted(self.kinds))}", "either bars, or trades and quotes", "leave one of them out")
@@ -58,6 +80,10 @@ class Batches:
             yield history.number(events, seq)
             seq += len(events)
 
+    def notes(self) -> list[str]:
+        """What the readers left out or sorted."""
+        return [note for reader in self.readers if isinstance(reader, HistoryReader) for note in reader.quality.notes()]
+
     def events(self, columns: Columns) -> np.ndarray[Any, Any]:
         """The rows of one source as events."""
         lot, where = self.lot_size, columns.symbol_index
@@ -71,6 +97,15 @@ class Batches:
             return history.trades(columns.ts_event, where, columns.price, quantity, columns.side, columns.trade_id)
         bid, ask = (history.to_lots(size, lot, "quantity") for size in (columns.bid_quantity, columns.ask_quantity))
         return history.quotes(columns.ts_event, where, columns.bid_price, columns.ask_price, bid, ask)
+
+
+def name_of(data: object) -> str:
+    """What to call data in a result: names and paths as they are, a frame by its type."""
+    if isinstance(data, str | Path):
+        return str(data)
+    if isinstance(data, list | tuple):
+        return ", ".join(name_of(item) for item in data)
+    return type(data).__name__
 
 
 def bar_spacing(first: list[Columns]) -> int:

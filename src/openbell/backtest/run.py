@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from openbell.backtest.data import Batches
+from openbell.backtest.candles import CandlesOf
+from openbell.backtest.data import Batches, EventSource
 from openbell.backtest.report_data import Candles
 from openbell.backtest.result import Result
 from openbell.engine.engine import Engine
 from openbell.engine.plan import Assignment, Plan
+from openbell.errors import UsageError
 from openbell.model import enums
 from openbell.model.commands import COMMAND
 from openbell.model.plan import NO_LIMITS, Limits, Listing, Venue
@@ -56,11 +58,14 @@ def backtest(
         A shipped name, the path of a file with a Strategy class, or the class.
     data
         The name of a shipped data set, the path of a Parquet or CSV file or folder, a polars or pandas frame, a NumPy structured array or a
-        mapping of columns; or a list of several, merged in time order (trades and quotes of one market).
+        mapping of columns; or a list of several, merged in time order (trades and quotes of one market). Or an EventSource, such as a
+        session that another process sends, where what to read was chosen already.
     timeframe
         Of the strategy's bars, such as "1m"; by default that of the bars in the data, or 1m when the data is ticks.
     cash, fee_bps, currency
         What the strategy starts with, the fee in basis points of the value of every fill, and the money's name.
+    bar_timeframe
+        Of the bars in the data, where it cannot be told from them; when the data is ticks, they become candles of it first.
     venue
         The whole venue (slippage, latency, maker fees, ...) in place of `fee_bps`.
     limits
@@ -83,10 +88,17 @@ def backtest(
     >>> result.counts["orders"]
     7
     """
+    cls = load(strategy)
     asked = {"symbols": symbols, "start": start, "end": end, "sort": sort or None, "on_bad": on_bad}
     options = {name: value for name, value in asked.items() if value is not None}  # what is not asked is the data set's own choice
-    cls = load(strategy)
-    batches = Batches(data, options, lot_size, parse_timeframe(bar_timeframe) if bar_timeframe else 0)
+    if isinstance(data, EventSource):
+        if lot_size or bar_timeframe or options != {"on_bad": "raise"}:
+            raise UsageError(f"{data.name} is made already", "no symbols, start, end, sort, on_bad, lot_size or bar_timeframe beside it")
+        batches: EventSource = data
+    else:
+        batches = Batches(data, options, lot_size, parse_timeframe(bar_timeframe) if bar_timeframe else 0)
+        if bar_timeframe and not batches.bar_timeframe_ns:
+            batches = CandlesOf(batches, bar_timeframe)
     if not timeframe:
         timeframe = format_timeframe(batches.bar_timeframe_ns or MINUTE)
     known = parameters(cls)
@@ -122,7 +134,7 @@ def backtest(
     head = engine.head
     names = ("trades", "quotes", "bars", "signals", "orders", "fills", "denials", "refused", "late")
     counts = {"events": events_done, **{name: int(head[name]) for name in names}}
-    notes = [note for reader in batches.readers for note in reader.quality.notes()]
+    notes = batches.notes()
     if int(engine.table("accounts")["faults"].sum()):
         notes.append("a handler of the strategy raised an exception and it was stopped; run with OPENBELL_INTERPRETED=1 to see where")
     return Result(
@@ -137,17 +149,8 @@ def backtest(
         state_hash=engine.state_hash(),
         candles=candles.columns(),
         notes=notes,
-        data_name=name_of(data),
+        data_name=batches.name,
     )
-
-
-def name_of(data: object) -> str:
-    """What to call data in a result: names and paths as they are, a frame by its type."""
-    if isinstance(data, str | Path):
-        return str(data)
-    if isinstance(data, list | tuple):
-        return ", ".join(name_of(item) for item in data)
-    return type(data).__name__
 
 
 def equity_interval(bar_timeframe_ns: int) -> int:

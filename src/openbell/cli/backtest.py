@@ -58,7 +58,7 @@ def backtest(
     end
         End of the range (not included), ISO time in UTC.
     bar_timeframe
-        Timeframe of the bars in the data, where it cannot be told from them.
+        Timeframe of the bars in the data, where it cannot be told from them; when the data is ticks, they become candles of it first.
     sort
         Sort data that is not in time order (holds it in memory).
     drop_bad

@@ -9,7 +9,7 @@ units (no lots yet: the instrument's step is not the reader's business).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,6 +111,7 @@ def concatenate(chunks: Sequence[Columns]) -> Columns:
     )
 
 
+@runtime_checkable
 class History(Protocol):
     """A reader of history, as backtests see it.
 
