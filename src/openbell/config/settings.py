@@ -39,6 +39,7 @@ class BusSettings(Section, frozen=True):
     orders: Literal["inprocess", "rabbitmq"] = "inprocess"  # orders, executions, what users ask for
     control: Literal["inprocess", "redis"] = "inprocess"  # typed control messages, and what is only shown
     partitions: Count = 4  # of a topic of market data
+    namespace: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{0,32}$", description="letters, digits, and . _ -")] = ""  # begins every name
 
 
 class KafkaSettings(Section, frozen=True):

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from openbell.adapters.buses.base import Bus
-from openbell.adapters.feeds.base import Feed, Ticks
+from openbell.adapters.feeds.base import Feed, Positioned, Ticks
 from openbell.services.intake import concatenated
 from openbell.services.service import Service
 from openbell.services.topics import TICKS
@@ -62,6 +62,10 @@ class FeedService(Service):
         ticks = held[0] if len(held) == 1 else Ticks(concatenated([part.events for part in held]), held[-1].cursor)
         await self._bus.send(TICKS, ticks)
         self.processed += count
+
+    def progress(self) -> dict[str, int]:
+        """By source, how many events were handed out, where the feed counts them."""
+        return self._feed.positions() if isinstance(self._feed, Positioned) else {}
 
     @property
     def detail(self) -> str:

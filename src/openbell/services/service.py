@@ -43,6 +43,10 @@ class Service:
         """Messages waiting for it."""
         return 0
 
+    def progress(self) -> dict[str, int]:
+        """How far it is, by what it counts: who waits for a service to have caught up compares these."""
+        return {}
+
     def view(self) -> ServiceView:
         """How it stands."""
         return ServiceView(self.name, self.state, self.failure or self.detail, self.processed, self.lag_ms, self.queue, self.failure)

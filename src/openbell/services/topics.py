@@ -1,4 +1,7 @@
-"""The topics of the platform, what each carries, and what happens when a reader is slow."""
+"""The topics of the platform, what each carries, and what happens when a reader is slow.
+
+Within a process a message is an object; between processes it is bytes, written by `openbell.adapters.messages`.
+"""
 
 from openbell.adapters.buses.base import Overflow, Topic
 
@@ -15,9 +18,21 @@ OPEN_CANDLES = "open-candles"
 #: `Shown`: closed candles, orders, fills, signals, states and equity for whoever watches, in order, never dropped.
 VIEWS = "views"
 
+#: Between processes only. History for a backtest, by session id.
+SESSIONS = "sessions"
+#: Closed candles of the processor, by symbol.
+CANDLES = "candles"
+#: What the orders service has to do, and what became of it at the venue, by run.
+ORDERS = "orders"
+EXECUTIONS = "executions"
+#: Answers to requests, by who asked.
+ANSWERS = "answers"
+#: Typed messages for services and from them.
+CONTROL = "control"
+
 
 def topics(buffer: int) -> tuple[Topic, ...]:
-    """All of them, each with a buffer of so many messages."""
+    """Those within a process, each with a buffer of so many messages."""
     return (
         Topic(TICKS, Overflow.BLOCK, buffer),
         Topic(REQUESTS, Overflow.BLOCK, buffer),
@@ -25,4 +40,28 @@ def topics(buffer: int) -> tuple[Topic, ...]:
         Topic(PRICES, Overflow.CONFLATE, buffer),
         Topic(OPEN_CANDLES, Overflow.CONFLATE, buffer),
         Topic(VIEWS, Overflow.BLOCK, buffer),
+    )
+
+
+def market_topics(buffer: int, partitions: int) -> tuple[Topic, ...]:
+    """Those of the bus for market data and decisions."""
+    return (
+        Topic(TICKS, Overflow.BLOCK, buffer, partitions),
+        Topic(COMMANDS, Overflow.BLOCK, buffer),
+        Topic(SESSIONS, Overflow.BLOCK, buffer, partitions),
+        Topic(CANDLES, Overflow.BLOCK, buffer, partitions),
+    )
+
+
+def order_topics(buffer: int) -> tuple[Topic, ...]:
+    """Those of the bus for orders."""
+    return tuple(Topic(name, Overflow.BLOCK, buffer) for name in (ORDERS, EXECUTIONS, REQUESTS, ANSWERS))
+
+
+def control_topics(buffer: int) -> tuple[Topic, ...]:
+    """Those of the bus for control, and for what is only shown."""
+    return (
+        Topic(CONTROL, Overflow.DROP_OLDEST, buffer),
+        Topic(PRICES, Overflow.CONFLATE, buffer),
+        Topic(OPEN_CANDLES, Overflow.CONFLATE, buffer),
     )

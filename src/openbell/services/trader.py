@@ -7,7 +7,7 @@ Kill it anywhere: what was not journaled has had no effect, and what was journal
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -174,6 +174,17 @@ class Trader:
             self._leave()
             self.journal.mark_sent(self.id, self.sent)
 
+    def hand_out(self) -> Iterator[tuple[int, CommandArray]]:
+        """What is pending, in order, for a publisher that says later, by `confirm`, what has left."""
+        while self._pending:
+            yield self._pending.popleft()
+
+    def confirm(self, count: int) -> None:
+        """The first `count` commands of the run have left."""
+        if count > self.sent:
+            self.journal.mark_sent(self.id, count)
+            self.sent = count
+
     # State.
 
     def checkpoint(self) -> None:
@@ -197,5 +208,5 @@ class Trader:
             return
         if self.seq > self._checkpoint:
             self.checkpoint()
-        if ended and not self._pending:
+        if ended and self.sent == self.commands:
             self.journal.end_run(self.id)

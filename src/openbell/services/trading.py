@@ -74,13 +74,21 @@ def key_of(event: EventArray) -> int:
 
 
 class TraderService(Service):
-    """Drives one `Trader`. `on_step(events, seconds)` hears of every batch."""
+    """Drives one `Trader`. `on_step(events, seconds)` hears of every batch, `on_journaled(cursor)` when its effect is stored.
+
+    With `remote` the commands go to other processes: they have left once `confirm` says so, and the journal is used in the thread alone.
+    """
 
     name = "trader"
     reads = (REQUESTS, TICKS)
 
-    def __init__(self, bus: Bus, trader: Trader, on_step: Callable[[int, float], None]) -> None:
+    def __init__(
+        self, bus: Bus, trader: Trader, on_step: Callable[[int, float], None],
+        remote: bool = False, on_journaled: Callable[[bytes], None] | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
+        self._remote = remote
+        self._on_journaled = on_journaled
         self.trader = trader
         self._bus = bus
         self._on_step = on_step
@@ -91,7 +99,7 @@ class TraderService(Service):
 
     async def run(self) -> None:
         """Until ticks and requests are closed and drained."""
-        await self.trader.deliver(self._publish)
+        await self._hand_out()
         while messages := await self._inbox.take():
             while messages:
                 messages = await self._batch(messages)
@@ -106,7 +114,7 @@ class TraderService(Service):
             taken += 1
             if isinstance(message.payload, Ticks):
                 parts.append(message.payload.events)
-                cursor = message.payload.cursor
+                cursor = message.payload.cursor or cursor  # replies of a broker leave it
                 seq += len(message.payload.events)
             elif self._is_new(message.payload, seq + 1):
                 parts.append(message.payload.event)
@@ -116,7 +124,9 @@ class TraderService(Service):
                 break
         if parts:
             await self._commit(concatenated(parts), cursor)
-            await self.trader.deliver(self._publish)
+            if cursor and self._on_journaled is not None:
+                self._on_journaled(cursor)
+            await self._hand_out()
             for request, at in asked:
                 _answer(request, Answer(at, self.trader.commands, False))
             count = sum(map(len, parts))
@@ -127,10 +137,24 @@ class TraderService(Service):
 
     async def _commit(self, events: EventArray, cursor: bytes | None) -> None:
         """Journal and step: a few events at once, many in the thread, so that nobody on the loop waits for long."""
-        if len(events) <= EVENTS_AT_ONCE:
+        if len(events) <= EVENTS_AT_ONCE and not self._remote:
             self.trader.commit(events, cursor)
         else:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self.trader.commit, events, cursor)
+            await self._in_thread(self.trader.commit, events, cursor)
+
+    async def _in_thread(self, work: Callable[..., Any], *arguments: Any) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+    async def _hand_out(self) -> None:
+        if not self._remote:
+            await self.trader.deliver(self._publish)
+            return
+        for first, commands in self.trader.hand_out():
+            await self._publish(first, commands)
+
+    async def confirm(self, count: int) -> None:
+        """The first `count` commands of the run are safe with the others."""
+        await self._in_thread(self.trader.confirm, count)
 
     def _is_new(self, request: Asked, seq: int) -> bool:
         """Whether the request is to be carried out; one whose key is known is answered as the first time."""
@@ -161,8 +185,12 @@ class TraderService(Service):
 
     async def stop(self) -> None:
         """Keep a checkpoint; the run may be taken up again."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self.trader.close)
+        await self._in_thread(self.trader.close)
         self._thread.shutdown()
+
+    def progress(self) -> dict[str, int]:
+        """Events stepped, commands written, and those that have left."""
+        return {"events": self.trader.seq, "commands": self.trader.commands, "sent": self.trader.sent}
 
     @property
     def detail(self) -> str:

@@ -10,7 +10,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -42,3 +42,11 @@ class Feed(Protocol):
 
     def status(self) -> FeedStatus:
         """How it stands."""
+
+
+@runtime_checkable
+class Positioned(Protocol):
+    """A feed whose sources count their events."""
+
+    def positions(self) -> dict[str, int]:
+        """By source, how many of its events were handed out."""

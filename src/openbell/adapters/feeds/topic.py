@@ -20,6 +20,10 @@ from openbell.errors import DataError, JournalError
 from openbell.model.jit import join
 from openbell.model.plan import Listing
 
+#: Messages looked at before something is handed out, and events in one array, about.
+MESSAGES_MAX = 256
+EVENTS_MAX = 16_384
+
 log = structlog.get_logger("topic")
 
 
@@ -62,11 +66,8 @@ class TopicFeed:
         try:
             await subscription.ready()
             self.is_ready.set()
-            while messages := await subscription.take():
-                found = await self._read(messages)
-                if found:
-                    ticks = Ticks(_in_time(found[0] if len(found) == 1 else join(found), self._now), self.cursor())
-                    self._now = int(ticks.events["ts_available"][-1])
+            while messages := await subscription.take(MESSAGES_MAX):
+                async for ticks in self._read(messages):
                     yield ticks
                     if not keeps:
                         await self._until_settled(ticks.cursor)
@@ -75,30 +76,43 @@ class TopicFeed:
         finally:
             subscription.close()
 
-    async def _read(self, messages: list[Message]) -> list[EventArray]:
-        """What can be handed out with these messages."""
+    async def _read(self, messages: list[Message]) -> AsyncIterator[Ticks]:
+        """What can be handed out with these messages, in arrays of a bounded size."""
         found: list[EventArray] = []
         for message in messages:
-            is_known = 0 <= message.offset < self._offsets.get(message.partition, 0)
-            if message.offset >= 0 and not is_known:
-                self._offsets[message.partition] = message.offset + 1
-            try:
-                part = decode_ticks(message.payload, self._instruments, self._listings)
-            except DataError as error:
-                self.refused += 1
-                log.warning("message refused", partition=message.partition, offset=message.offset, error=str(error))
-                continue
-            if isinstance(part, Part):
-                events = self._assembler.add(part, (message.partition, message.offset))
-            elif is_known:
-                continue
-            else:
-                events, self.foreign = part.events, self.foreign + len(part.unknown)
+            events = self._take(message)
             if events is not None and len(events):
                 found.append(events)
+            if sum(map(len, found)) >= EVENTS_MAX:
+                yield self._ticks(found)
+                found = []
         if self._assembler.waiting:
             found += await self._next_epoch()
-        return found
+        if found:
+            yield self._ticks(found)
+
+    def _ticks(self, found: list[EventArray]) -> Ticks:
+        events = _in_time(found[0] if len(found) == 1 else join(found), self._now)
+        self._now = int(events["ts_available"][-1])
+        return Ticks(events, self.cursor())
+
+    def _take(self, message: Message) -> EventArray | None:
+        """One message; returns the events that can be handed out with it."""
+        is_known = 0 <= message.offset < self._offsets.get(message.partition, 0)
+        if message.offset >= 0 and not is_known:
+            self._offsets[message.partition] = message.offset + 1
+        try:
+            part = decode_ticks(message.payload, self._instruments, self._listings)
+        except DataError as error:
+            self.refused += 1
+            log.warning("message refused", partition=message.partition, offset=message.offset, error=str(error))
+            return None
+        if isinstance(part, Part):
+            return self._assembler.add(part, (message.partition, message.offset))
+        if is_known:
+            return None
+        self.foreign += len(part.unknown)
+        return part.events
 
     async def _next_epoch(self) -> list[EventArray]:
         """Go on with a source's new epoch once everything is read that was published before it was seen."""
