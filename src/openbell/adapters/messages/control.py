@@ -28,11 +28,14 @@ class DataRequest(_Message, frozen=True, kw_only=True, tag="data_request"):
     """Asks for history, to be sent as events of a backtesting session."""
 
     session: Session  # its id, chosen by who asks
-    symbols: Symbols
-    timeframe: str = ""  # of the candles: 1m, 1d; empty for ticks
+    symbols: tuple[Text, ...] = ()  # empty for all of a data set
+    timeframe: str = ""  # of the candles: 1m, 1d; "ticks" for ticks only; empty for what the source has
     start: int = 0  # ns, inclusive; 0: the oldest. In JSON also as 2024-01-31T10:30:00Z
     end: int = 0  # ns, exclusive; 0: the newest
-    source: str = ""  # data set, file or venue; empty for the default
+    source: str = ""  # data sets, several with commas, which are merged; empty for the stored candles
+    sort: bool = False  # sort rows that are not in time order
+    drop_bad: bool = False  # leave out rows that make no sense, and count them
+    window: Count = 0  # events that may be sent before a session_taken says they were; 0: as fast as the bus takes them
 
 
 class IngestRequest(_Message, frozen=True, kw_only=True, tag="ingest_request"):
@@ -67,6 +70,7 @@ class Pause(_Message, frozen=True, kw_only=True, tag="pause"):
 
     service: str = ""  # this service; empty for all
     strategy: str = ""  # or only this strategy
+    session: str = ""  # or only this backtesting session
 
 
 class Resume(_Message, frozen=True, kw_only=True, tag="resume"):
@@ -74,16 +78,20 @@ class Resume(_Message, frozen=True, kw_only=True, tag="resume"):
 
     service: str = ""  # this service; empty for all
     strategy: str = ""  # or only this strategy
+    session: str = ""  # or only this backtesting session
 
 
 class SessionReady(_Message, frozen=True, kw_only=True, tag="session_ready"):
-    """The history of a session is about to be sent."""
+    """The history of a session is about to be sent, or (again, with the same epoch) it waits."""
 
     request: str = ""  # id of the message this answers
     session: Session
     detail: str = ""
     symbols: tuple[Text, ...] = ()
     topic: str = ""  # where the events will be
+    epoch: int = 0  # tells this sending from earlier ones of the same id
+    lot_size: float = 0.0  # units in one lot, of every symbol
+    bar_timeframe_ns: Count = 0  # of the bars, 0 when they are ticks
 
 
 class SessionDone(_Message, frozen=True, kw_only=True, tag="session_done"):
@@ -93,6 +101,24 @@ class SessionDone(_Message, frozen=True, kw_only=True, tag="session_done"):
     session: Session
     detail: str = ""
     events: Count = 0  # sent
+    epoch: int = 0  # of the sending
+    checksum: str = ""  # BLAKE2b-256 over the events as records with seq 0, in hexadecimal
+    notes: tuple[str, ...] = ()  # about the data, for people
+
+
+class SessionTaken(_Message, frozen=True, kw_only=True, tag="session_taken"):
+    """So many events of a session have been taken: more may be sent. Also says, again and again, that somebody is still there."""
+
+    session: Session
+    epoch: int = 0  # of the sending
+    events: Count = 0  # taken since its beginning
+
+
+class SessionCancel(_Message, frozen=True, kw_only=True, tag="session_cancel"):
+    """Nobody wants the rest of a session."""
+
+    session: Session
+    epoch: int = 0  # of the sending; 0 for any
 
 
 class ErrorReply(_Message, frozen=True, kw_only=True, tag="error"):
@@ -101,9 +127,23 @@ class ErrorReply(_Message, frozen=True, kw_only=True, tag="error"):
     request: str = ""  # id of the message this answers
     session: str = ""  # it concerns, if any
     detail: str  # what was found, what was expected, what to do
+    error: str = ""  # its kind, such as DataError
+    epoch: int = 0  # of the session's sending, if it had begun
 
 
-Control = DataRequest | IngestRequest | Status | StatusReply | Pause | Resume | SessionReady | SessionDone | ErrorReply
+Control = (
+    DataRequest
+    | IngestRequest
+    | Status
+    | StatusReply
+    | Pause
+    | Resume
+    | SessionReady
+    | SessionDone
+    | SessionTaken
+    | SessionCancel
+    | ErrorReply
+)
 
 #: The structure of each type.
 TYPES: dict[str, type[Control]] = {
@@ -115,6 +155,8 @@ TYPES: dict[str, type[Control]] = {
     "resume": Resume,
     "session_ready": SessionReady,
     "session_done": SessionDone,
+    "session_taken": SessionTaken,
+    "session_cancel": SessionCancel,
     "error": ErrorReply,
 }
 

@@ -39,6 +39,8 @@ class Control(_message.Message):
     SESSION_READY_FIELD_NUMBER: _builtins.int
     SESSION_DONE_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    SESSION_TAKEN_FIELD_NUMBER: _builtins.int
+    SESSION_CANCEL_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """of this message; replies name it"""
     sender: _builtins.str
@@ -63,6 +65,10 @@ class Control(_message.Message):
     def session_done(self) -> Global___SessionDone: ...
     @_builtins.property
     def error(self) -> Global___ErrorReply: ...
+    @_builtins.property
+    def session_taken(self) -> Global___SessionTaken: ...
+    @_builtins.property
+    def session_cancel(self) -> Global___SessionCancel: ...
     def __init__(
         self,
         *,
@@ -78,12 +84,14 @@ class Control(_message.Message):
         session_ready: Global___SessionReady | None = ...,
         session_done: Global___SessionDone | None = ...,
         error: Global___ErrorReply | None = ...,
+        session_taken: Global___SessionTaken | None = ...,
+        session_cancel: Global___SessionCancel | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "data_request", b"data_request", "error", b"error", "ingest_request", b"ingest_request", "pause", b"pause", "resume", b"resume", "session_done", b"session_done", "session_ready", b"session_ready", "status", b"status", "status_reply", b"status_reply"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "data_request", b"data_request", "error", b"error", "ingest_request", b"ingest_request", "pause", b"pause", "resume", b"resume", "session_cancel", b"session_cancel", "session_done", b"session_done", "session_ready", b"session_ready", "session_taken", b"session_taken", "status", b"status", "status_reply", b"status_reply"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "data_request", b"data_request", "error", b"error", "id", b"id", "ingest_request", b"ingest_request", "pause", b"pause", "resume", b"resume", "sender", b"sender", "session_done", b"session_done", "session_ready", b"session_ready", "status", b"status", "status_reply", b"status_reply", "ts", b"ts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "data_request", b"data_request", "error", b"error", "id", b"id", "ingest_request", b"ingest_request", "pause", b"pause", "resume", b"resume", "sender", b"sender", "session_cancel", b"session_cancel", "session_done", b"session_done", "session_ready", b"session_ready", "session_taken", b"session_taken", "status", b"status", "status_reply", b"status_reply", "ts", b"ts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["data_request", "ingest_request", "status", "status_reply", "pause", "resume", "session_ready", "session_done", "error"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["data_request", "ingest_request", "status", "status_reply", "pause", "resume", "session_ready", "session_done", "error", "session_taken", "session_cancel"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -101,18 +109,29 @@ class DataRequest(_message.Message):
     START_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    SORT_FIELD_NUMBER: _builtins.int
+    DROP_BAD_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
     session: _builtins.str
     """its id, chosen by who asks"""
     timeframe: _builtins.str
-    """of the candles: 1m, 1d; empty for ticks"""
+    """of the candles: 1m, 1d; "ticks" for ticks only; empty for what the source has"""
     start: _builtins.int
     """ns, inclusive; 0: the oldest"""
     end: _builtins.int
     """ns, exclusive; 0: the newest"""
     source: _builtins.str
-    """data set, file or venue; empty for the default"""
+    """data sets, several with commas, which are merged; empty for the stored candles"""
+    sort: _builtins.bool
+    """sort rows that are not in time order"""
+    drop_bad: _builtins.bool
+    """leave out rows that make no sense, and count them"""
+    window: _builtins.int
+    """events that may be sent before a session_taken says they were; 0: as fast as the bus takes them"""
     @_builtins.property
-    def symbols(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def symbols(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """empty for all of a data set"""
+
     def __init__(
         self,
         *,
@@ -122,10 +141,13 @@ class DataRequest(_message.Message):
         start: _builtins.int = ...,
         end: _builtins.int = ...,
         source: _builtins.str = ...,
+        sort: _builtins.bool = ...,
+        drop_bad: _builtins.bool = ...,
+        window: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "session", b"session", "source", b"source", "start", b"start", "symbols", b"symbols", "timeframe", b"timeframe"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drop_bad", b"drop_bad", "end", b"end", "session", b"session", "sort", b"sort", "source", b"source", "start", b"start", "symbols", b"symbols", "timeframe", b"timeframe", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -239,19 +261,23 @@ class Pause(_message.Message):
 
     SERVICE_FIELD_NUMBER: _builtins.int
     STRATEGY_FIELD_NUMBER: _builtins.int
+    SESSION_FIELD_NUMBER: _builtins.int
     service: _builtins.str
     """this service; empty for all"""
     strategy: _builtins.str
     """or only this strategy"""
+    session: _builtins.str
+    """or only this backtesting session"""
     def __init__(
         self,
         *,
         service: _builtins.str = ...,
         strategy: _builtins.str = ...,
+        session: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["service", b"service", "strategy", b"strategy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["service", b"service", "session", b"session", "strategy", b"strategy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -265,19 +291,23 @@ class Resume(_message.Message):
 
     SERVICE_FIELD_NUMBER: _builtins.int
     STRATEGY_FIELD_NUMBER: _builtins.int
+    SESSION_FIELD_NUMBER: _builtins.int
     service: _builtins.str
     """this service; empty for all"""
     strategy: _builtins.str
     """or only this strategy"""
+    session: _builtins.str
+    """or only this backtesting session"""
     def __init__(
         self,
         *,
         service: _builtins.str = ...,
         strategy: _builtins.str = ...,
+        session: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["service", b"service", "strategy", b"strategy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["service", b"service", "session", b"session", "strategy", b"strategy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -285,7 +315,7 @@ Global___Resume: _TypeAlias = Resume  # noqa: Y015
 
 @_typing.final
 class SessionReady(_message.Message):
-    """The history of a session is about to be sent."""
+    """The history of a session is about to be sent, or (again, with the same epoch) it waits."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -294,12 +324,21 @@ class SessionReady(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     SYMBOLS_FIELD_NUMBER: _builtins.int
     TOPIC_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    LOT_SIZE_FIELD_NUMBER: _builtins.int
+    BAR_TIMEFRAME_NS_FIELD_NUMBER: _builtins.int
     request: _builtins.str
     """id of the message this answers"""
     session: _builtins.str
     detail: _builtins.str
     topic: _builtins.str
     """where the events will be"""
+    epoch: _builtins.int
+    """tells this sending from earlier ones of the same id"""
+    lot_size: _builtins.float
+    """units in one lot, of every symbol"""
+    bar_timeframe_ns: _builtins.int
+    """of the bars, 0 when they are ticks"""
     @_builtins.property
     def symbols(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
@@ -310,10 +349,13 @@ class SessionReady(_message.Message):
         detail: _builtins.str = ...,
         symbols: _abc.Iterable[_builtins.str] | None = ...,
         topic: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+        lot_size: _builtins.float = ...,
+        bar_timeframe_ns: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "request", b"request", "session", b"session", "symbols", b"symbols", "topic", b"topic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bar_timeframe_ns", b"bar_timeframe_ns", "detail", b"detail", "epoch", b"epoch", "lot_size", b"lot_size", "request", b"request", "session", b"session", "symbols", b"symbols", "topic", b"topic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -329,12 +371,23 @@ class SessionDone(_message.Message):
     SESSION_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHECKSUM_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
     request: _builtins.str
     """id of the message this answers"""
     session: _builtins.str
     detail: _builtins.str
     events: _builtins.int
     """sent"""
+    epoch: _builtins.int
+    """of the sending"""
+    checksum: _builtins.str
+    """BLAKE2b-256 over the events as records with seq 0, in hexadecimal"""
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """about the data, for people"""
+
     def __init__(
         self,
         *,
@@ -342,14 +395,71 @@ class SessionDone(_message.Message):
         session: _builtins.str = ...,
         detail: _builtins.str = ...,
         events: _builtins.int = ...,
+        epoch: _builtins.int = ...,
+        checksum: _builtins.str = ...,
+        notes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "events", b"events", "request", b"request", "session", b"session"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checksum", b"checksum", "detail", b"detail", "epoch", b"epoch", "events", b"events", "notes", b"notes", "request", b"request", "session", b"session"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SessionDone: _TypeAlias = SessionDone  # noqa: Y015
+
+@_typing.final
+class SessionTaken(_message.Message):
+    """So many events of a session have been taken: more may be sent. Also says, again and again, that somebody is still there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    session: _builtins.str
+    epoch: _builtins.int
+    """of the sending"""
+    events: _builtins.int
+    """taken since its beginning"""
+    def __init__(
+        self,
+        *,
+        session: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+        events: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "events", b"events", "session", b"session"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionTaken: _TypeAlias = SessionTaken  # noqa: Y015
+
+@_typing.final
+class SessionCancel(_message.Message):
+    """Nobody wants the rest of a session."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    session: _builtins.str
+    epoch: _builtins.int
+    """of the sending; 0 for any"""
+    def __init__(
+        self,
+        *,
+        session: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "session", b"session"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionCancel: _TypeAlias = SessionCancel  # noqa: Y015
 
 @_typing.final
 class ErrorReply(_message.Message):
@@ -360,22 +470,30 @@ class ErrorReply(_message.Message):
     REQUEST_FIELD_NUMBER: _builtins.int
     SESSION_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     request: _builtins.str
     """id of the message this answers"""
     session: _builtins.str
     """it concerns, if any"""
     detail: _builtins.str
     """what was found, what was expected, what to do"""
+    error: _builtins.str
+    """its kind, such as DataError"""
+    epoch: _builtins.int
+    """of the session's sending, if it had begun"""
     def __init__(
         self,
         *,
         request: _builtins.str = ...,
         session: _builtins.str = ...,
         detail: _builtins.str = ...,
+        error: _builtins.str = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "request", b"request", "session", b"session"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "epoch", b"epoch", "error", b"error", "request", b"request", "session", b"session"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
