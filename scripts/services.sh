@@ -79,6 +79,12 @@ settings_file() {
   chown "$(owner "$1")" "$run/$1/$2"
 }
 
+# Makes a folder of a server's data, closed to everybody else.
+data_folder() {
+  (umask 077 && mkdir -p "$run/$1/$2")
+  chown "$(owner "$1")" "$run/$1/$2"
+}
+
 # Sends bytes (as printf writes them) to a port and prints the first bytes of the answer as numbers.
 answer() {
   # shellcheck disable=SC2016 # for the inner shell
@@ -216,11 +222,8 @@ prepare() {
     chown "$(owner "$name")" "$run/$name" "$run/$name/log"
     if ! as "$name" test -x "$run/$name" 2>/dev/null; then
       folder=$run
-      while [ "$folder" != / ]; do
-        as "$name" test -x "$folder" || say "user $(owner "$name") may not enter $folder"
-        folder=$(dirname "$folder")
-      done
-      die "$name cannot reach $run; open the folders above (chmod o+x), or name another: OPENBELL_SERVICES_DIR=/var/tmp/openbell"
+      while ! as "$name" test -x "$(dirname "$folder")"; do folder=$(dirname "$folder"); done
+      die "user $(owner "$name") may not enter $folder; open it (chmod o+x $folder), or name another: OPENBELL_SERVICES_DIR=/var/tmp/openbell"
     fi
   done
 }

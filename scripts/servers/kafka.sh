@@ -32,6 +32,7 @@ kafka_start() {
     chmod -R a+rX "$jars.new"
     mv "$jars.new" "$jars"
   fi
+  data_folder kafka data
   settings_file kafka server.properties <<SETTINGS
 process.roles=broker,controller
 node.id=1

@@ -9,6 +9,7 @@ rabbitmq_installed() { [ -x $RABBITMQ_PROGRAM ] && command -v epmd >/dev/null; }
 rabbitmq_start() {
   local folder=$run/rabbitmq epmd=$((14369 + offset)) deadline=$((SECONDS + 10))
   rm -f "$folder/pid"
+  data_folder rabbitmq mnesia
   settings_file rabbitmq rabbitmq.conf <<SETTINGS
 listeners.tcp.1 = 127.0.0.1:${port[rabbitmq]}
 default_user = openbell

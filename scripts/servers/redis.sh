@@ -6,8 +6,7 @@ user[redis]=redis
 redis_installed() { command -v redis-server >/dev/null; }
 
 redis_start() {
-  (umask 077 && mkdir -p "$run/redis/data")
-  chown "$(owner redis)" "$run/redis/data"
+  data_folder redis data
   settings_file redis redis.conf <<SETTINGS
 bind 127.0.0.1
 port ${port[redis]}
