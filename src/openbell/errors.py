@@ -7,8 +7,9 @@
     ├── DataError                4  market data that cannot be used: wrong columns, NaN, unordered time
     ├── StrategyError            5  a strategy that cannot be loaded, or one that failed while it ran
     │   └── CompileError         5  a handler uses what cannot be compiled; names the file and the line
-    ├── StorageError             6  the disk refused: folder read-only, disk full, file locked
-    │   └── JournalError         6  a journal or checkpoint damaged, or from another version
+    ├── StorageError             6  the disk or the database refused: folder read-only, disk full, server unreachable
+    │   ├── JournalError         6  a journal or checkpoint damaged, or from another version
+    │   └── FencedError          6  another process has taken over what this one wrote
     ├── ReplayDifferenceError    7  a replay that wrote another command than the journal holds
     ├── BusError                 8  a topic or queue that is closed, or refused a message
     ├── BrokerError              9  a venue that refused, or did not answer
@@ -27,6 +28,7 @@ __all__ = [
     "CompileError",
     "ConfigError",
     "DataError",
+    "FencedError",
     "JournalError",
     "OpenbellError",
     "PortInUseError",
@@ -102,13 +104,17 @@ class CompileError(StrategyError):
 
 
 class StorageError(OpenbellError):
-    """The disk refused: folder read-only, disk full, file held by another process."""
+    """The disk or the database refused: folder read-only, disk full, file held by another process, server unreachable."""
 
     exit_code = 6
 
 
 class JournalError(StorageError):
     """A journal or a checkpoint that is damaged, incomplete, or written by another version."""
+
+
+class FencedError(StorageError):
+    """Another process has taken over what this one wrote. Nothing of this write is there; stop, or read again and go on from there."""
 
 
 class ReplayDifferenceError(OpenbellError):

@@ -16,6 +16,7 @@ COMMANDS = (
     ("runs", "openbell.cli.replay:runs", "List the runs of the journal."),
     ("replay", "openbell.cli.replay:replay", "Step a journaled run again and compare every command."),
     ("explain", "openbell.cli.replay:explain", "Show why an order was placed and what became of it."),
+    ("database", "openbell.cli.database:database", "Show the revision of the tables, or bring them to the newest."),
     ("version", "openbell.cli:version", "Print the version."),
 )
 

@@ -33,14 +33,17 @@ class FileLock:
         os.close(self._file)
 
 
-def connect(path: Path, writable: bool, application_id: int, version: int) -> sqlite3.Connection:
-    """Open a database of this kind; it is made when `writable` and not there. A foreign or newer file is a JournalError."""
+def connect(path: Path, writable: bool, application_id: int, version: int, oldest: int | None = None) -> sqlite3.Connection:
+    """Open a database of this kind; it is made when `writable` and not there. A foreign or newer file is a JournalError.
+
+    Its format is `version`, or from `oldest` on for who can bring it there.
+    """
     with storage_errors(path):
         if not writable and not path.is_file():
             raise StorageError(f"there is no file {path}", "one that openbell wrote", "name another, or run `openbell demo` first")
         connection = _open(path, writable)
         try:
-            _check_kind(connection, path, writable, application_id, version)
+            _check_kind(connection, path, writable, application_id, range(version if oldest is None else oldest, version + 1))
             if writable:
                 _prepare(connection)
         except BaseException:
@@ -74,16 +77,17 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA journal_size_limit = {WAL_PAGES * 4096 * 4}")
 
 
-def _check_kind(connection: sqlite3.Connection, path: Path, writable: bool, application_id: int, version: int) -> None:
+def _check_kind(connection: sqlite3.Connection, path: Path, writable: bool, application_id: int, versions: range) -> None:
+    # In this order, because another process may just be making the file.
+    is_new = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
     found = connection.execute("PRAGMA application_id").fetchone()[0]
     written = connection.execute("PRAGMA user_version").fetchone()[0]
-    is_new = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
     if is_new and writable and found == 0:
         return
     if found != application_id:
         raise JournalError(f"{path} is a SQLite file of another kind", "one that openbell wrote for this", "choose another path")
-    if written != version:
-        raise JournalError(f"{path} has the format {written}", f"format {version}", "use the openbell that wrote it, or another path")
+    if written not in versions:
+        raise JournalError(f"{path} has the format {written}", f"format {versions[-1]}", "use the openbell that wrote it, or another path")
 
 
 @contextmanager

@@ -1,0 +1,101 @@
+-- The tables that all revisions together give in SQLite, so that a new file needs no alembic.
+-- tests/unit/adapters/test_revisions.py holds this file to the revisions, and writes what it should hold.
+CREATE TABLE IF NOT EXISTS alembic_version (
+    version_num VARCHAR(32) NOT NULL,
+    CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+);
+CREATE TABLE IF NOT EXISTS candles (
+    symbol TEXT NOT NULL,
+    timeframe TEXT NOT NULL,
+    ts BIGINT NOT NULL,
+    open DOUBLE NOT NULL,
+    high DOUBLE NOT NULL,
+    low DOUBLE NOT NULL,
+    close DOUBLE NOT NULL,
+    volume DOUBLE NOT NULL,
+    vwap DOUBLE,
+    trades BIGINT NOT NULL,
+    PRIMARY KEY (symbol, timeframe, ts)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS progress (
+    reader TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    position BIGINT NOT NULL,
+    cursor BLOB NOT NULL,
+    state BLOB NOT NULL,
+    updated BIGINT NOT NULL,
+    CONSTRAINT progress_key PRIMARY KEY (reader, partition)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS orders (
+    client_order_id TEXT NOT NULL,
+    run TEXT NOT NULL,
+    order_id BIGINT NOT NULL,
+    strategy TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    side TEXT NOT NULL,
+    type TEXT NOT NULL,
+    time_in_force TEXT NOT NULL,
+    status TEXT NOT NULL,
+    quantity BIGINT NOT NULL,
+    filled BIGINT NOT NULL,
+    lot_size DOUBLE NOT NULL,
+    limit_price DOUBLE,
+    stop_price DOUBLE,
+    average_price DOUBLE,
+    reason TEXT,
+    created BIGINT NOT NULL,
+    ts BIGINT NOT NULL,
+    revision BIGINT NOT NULL,
+    PRIMARY KEY (client_order_id)
+);
+CREATE INDEX IF NOT EXISTS orders_by_time ON orders (created, client_order_id);
+CREATE TABLE IF NOT EXISTS executions (
+    run TEXT NOT NULL,
+    execution_id TEXT NOT NULL,
+    client_order_id TEXT NOT NULL,
+    strategy TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    side TEXT NOT NULL,
+    quantity BIGINT NOT NULL,
+    lot_size DOUBLE NOT NULL,
+    price DOUBLE NOT NULL,
+    fee BIGINT NOT NULL,
+    realised BIGINT NOT NULL,
+    ts BIGINT NOT NULL,
+    seq BIGINT NOT NULL,
+    PRIMARY KEY (run, execution_id)
+);
+CREATE INDEX IF NOT EXISTS executions_by_order ON executions (client_order_id);
+CREATE INDEX IF NOT EXISTS executions_by_time ON executions (ts, run, execution_id);
+CREATE TABLE IF NOT EXISTS portfolios (
+    run TEXT NOT NULL,
+    commands BIGINT NOT NULL,
+    snapshot BLOB NOT NULL,
+    updated BIGINT NOT NULL,
+    PRIMARY KEY (run)
+);
+CREATE TABLE IF NOT EXISTS users (
+    id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    email TEXT,
+    password_hash TEXT NOT NULL,
+    role TEXT NOT NULL,
+    created BIGINT NOT NULL,
+    PRIMARY KEY (id),
+    UNIQUE (name),
+    UNIQUE (email)
+);
+CREATE TABLE IF NOT EXISTS alerts (
+    id INTEGER NOT NULL,
+    user_id INTEGER,
+    symbol TEXT NOT NULL,
+    target_price DOUBLE NOT NULL,
+    condition TEXT NOT NULL,
+    status TEXT NOT NULL,
+    created BIGINT NOT NULL,
+    triggered_ts BIGINT,
+    PRIMARY KEY (id),
+    FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
+);
+CREATE INDEX IF NOT EXISTS alerts_by_symbol ON alerts (symbol, status);
+INSERT OR IGNORE INTO alembic_version VALUES ('0002');
