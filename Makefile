@@ -20,7 +20,7 @@ WEB := .venv/.stamp-web
 KERNEL := .venv/.stamp-kernel
 FRONTEND := $(shell find frontend \( -name node_modules -o -name .next -o -name out \) -prune -o -type f -not -name next-env.d.ts -not -name '*.tsbuildinfo' -print 2>/dev/null)
 
-.PHONY: help setup demo run run-local dev test test-coverage lint format bench proto build lock install-tools clean \
+.PHONY: help setup demo run run-local dev test test-services test-coverage lint format bench proto build lock install-tools clean \
 	docker-build docker-build-arm64 build-arm64 docker-compose-up docker-compose-logs docker-compose-down
 
 help: ## list the targets
@@ -78,12 +78,20 @@ dev: install-tools ## the platform, restarted when a source changes
 
 # --- check
 
-test: install-tools ## every test (those of the page need a Chromium; where none can be had, they are left out, and it says so)
-	@if CHROMIUM=$$(scripts/chromium.sh); then export CHROMIUM; browser=browser; else browser="not browser"; echo "the tests of the page are left out" >&2; fi; \
-	$(BIN)/python -m pytest -n 2 -m "not browser or $$browser" $(ARGS)
+# The tests of the page need a Chromium; where none can be had, they are left out, and it says so.
+FIND_BROWSER = if CHROMIUM=$$(scripts/chromium.sh); then export CHROMIUM; browser=browser; \
+	else browser="not browser"; echo "the tests of the page are left out" >&2; fi
 
-test-coverage: install-tools ## every test, with a coverage report in htmlcov/
-	@NUMBA_DISABLE_JIT=0 $(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-report=html $(ARGS)
+test: install-tools ## every test that needs no server
+	@$(FIND_BROWSER); $(BIN)/python -m pytest -n 2 -m "not services and (not browser or $$browser)" $(ARGS)
+
+# One after the other, since some of them kill a server. Servers that the environment names are taken as they are.
+test-services: install-tools ## the tests against real servers: PostgreSQL, Redis, RabbitMQ, Kafka (scripts/services.sh starts them)
+	@[ -n "$${OPENBELL_KAFKA__SERVERS:-}" ] || scripts/services.sh up
+	@$(FIND_BROWSER); $(BIN)/python -m pytest -n 0 -m "services and (not browser or $$browser)" $(ARGS)
+
+test-coverage: install-tools ## every test that needs no server, with a coverage report in htmlcov/
+	@NUMBA_DISABLE_JIT=0 $(BIN)/python -m pytest -n 2 -m "not services" --cov --cov-report=term --cov-report=html $(ARGS)
 
 lint: install-tools ## style, format, types
 	@$(BIN)/ruff check .

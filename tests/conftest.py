@@ -1,9 +1,13 @@
-"""What every test may lean on: the repository's root, and one profile for property tests."""
+"""What every test may lean on: the repository's root, names on the servers, and one profile for property tests."""
 
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.servers import database, own_name
+
+__all__ = ["database", "own_name", "root"]
 
 settings.register_profile("openbell", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("openbell")
