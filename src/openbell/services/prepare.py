@@ -8,6 +8,7 @@ import contextlib
 import subprocess
 import sys
 from hashlib import blake2b
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -23,15 +24,19 @@ from openbell.services.recovery import source_of
 def prepare(plan: Plan) -> bool:
     """See that the kernel of a plan is compiled; returns whether it had to be."""
     text = msgspec.json.encode(plan.to_dict())
-    marker = cache_folder() / f"prepared-{blake2b(text + source_of(plan).encode(), digest_size=8).hexdigest()}"
-    if INTERPRETED or marker.exists():
+    if INTERPRETED or is_prepared(plan):
         return False
     code = "import sys; from openbell.services.prepare import compile_plan; compile_plan(sys.stdin.buffer.read())"
     done = subprocess.run([sys.executable, "-c", code], input=text, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     if done.returncode == 0:
         with contextlib.suppress(OSError):  # without the cache everything works, slower
-            marker.touch()
+            _marker(plan).touch()
     return True
+
+
+def is_prepared(plan: Plan) -> bool:
+    """Whether the kernel of a plan has been compiled by this code."""
+    return _marker(plan).exists()
 
 
 def compile_plan(text: bytes) -> None:
@@ -39,3 +44,8 @@ def compile_plan(text: bytes) -> None:
     event = np.zeros(1, EVENT)
     event["seq"], event["kind"], event["instrument"] = 1, enums.TIMER, -1
     Engine(Plan.from_dict(msgspec.json.decode(text))).run(event)
+
+
+def _marker(plan: Plan) -> Path:
+    text = msgspec.json.encode(plan.to_dict()) + source_of(plan).encode()
+    return cache_folder() / f"prepared-{blake2b(text, digest_size=8).hexdigest()}"
