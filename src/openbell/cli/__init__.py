@@ -12,11 +12,13 @@ __all__ = ["main"]
 COMMANDS = (
     ("demo", "openbell.cli.demo:demo", "Play recorded real ticks through the whole platform, with a page to watch it."),
     ("up", "openbell.cli.up:up", "Run the platform with configs/config.yaml, the environment and .env."),
+    ("serve", "openbell.cli.serve:serve", "Run one service of the platform in a process of its own."),
     ("backtest", "openbell.cli.backtest:backtest", "Run a strategy over history."),
     ("runs", "openbell.cli.replay:runs", "List the runs of the journal."),
     ("replay", "openbell.cli.replay:replay", "Step a journaled run again and compare every command."),
     ("explain", "openbell.cli.replay:explain", "Show why an order was placed and what became of it."),
     ("database", "openbell.cli.database:database", "Show the revision of the tables, or bring them to the newest."),
+    ("doctor", "openbell.cli.doctor:doctor", "Check this machine and the configuration, and say what to type about each problem."),
     ("version", "openbell.cli:version", "Print the version."),
 )
 

@@ -62,7 +62,7 @@ def demo(
 
         run_to_the_end(parsed, json, data_dir, fresh)
     else:
-        from openbell.cli.serve import serve_demo
+        from openbell.cli.platform import serve_demo
 
         serve_demo(parsed, port, data_dir, feed, fresh)
 

@@ -1,146 +1,103 @@
-"""What `openbell demo` and `openbell up` have in common: sockets first, then the platform, then wait for a signal."""
+"""`openbell serve`: one service of the platform in a process of its own, beside others on this machine or elsewhere."""
 
-import asyncio
-import contextlib
-import importlib
-import signal
-import socket
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import structlog
+from cyclopts import Parameter
 
-from openbell.adapters.feeds.replay import ReplayFeed
-from openbell.adapters.feeds.simulated import SimulatedMarket
-from openbell.adapters.stores.journal import SqliteJournal
-from openbell.cli.demo import strategies
-from openbell.cli.terminal import Terminal
-from openbell.config import LoggingSettings, ServerSettings, Settings, TradingSettings, load_settings
-from openbell.errors import PortInUseError
-from openbell.model.plan import Listing
-from openbell.observability import configure_logging
-from openbell.services.gateway.server import check_host, listen, parse_address
-from openbell.services.plans import first_price, make_plan, simulated_listing
-from openbell.services.platform import Platform
-from openbell.services.prepare import prepare
-from openbell.services.recordings import recorded_file, shipped_session
-from openbell.services.runs import choose_run, now_ns
+if TYPE_CHECKING:
+    import socket
 
-log = structlog.get_logger("platform")
+    from openbell.config import Settings
+
+Service = Literal["ingest", "processor", "trader", "orders", "portfolio", "history", "alerts", "gateway"]
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What to run: a kind of run, who trades what, and where it is kept."""
+def serve(
+    service: Service,
+    *,
+    config: Path | None = None,
+    trader: str = "main",
+    host: str | None = None,
+    port: int | None = None,
+    metrics: str | None = None,
+    data_dir: Path | None = None,
+    feed: str | None = None,
+    speed: str | None = None,
+    fresh: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Run one service until it is stopped. The servers it needs are in the settings; scripts/services.sh starts them on this machine.
 
-    kind: str
-    trading: TradingSettings
-    feed: ReplayFeed
-    listings: tuple[Listing, ...]
-    folder: Path
-    candles: Path
-    fresh: bool
-    keep: bool  # go on with the last run although the code has changed
+    Parameters
+    ----------
+    service
+        ingest (a feed onto the bus), processor (candles, latest prices), trader, orders, portfolio, history, alerts, or gateway.
+    config
+        YAML file; by default $OPENBELL_CONFIG, or configs/config.yaml where there is one.
+    trader
+        Which trader to run: the one that trades the strategies whose `trader` is this.
+    host
+        Address that the gateway listens on.
+    port
+        Port of the gateway.
+    metrics
+        Address of /health and /metrics of this process, such as :9091; empty for none.
+    data_dir
+        Folder of what is kept in files.
+    feed
+        simulated, recorded, or the path of a file of ticks.
+    speed
+        Times real time, or max.
+    fresh
+        ingest: play the feed from its beginning; trader: begin a new run.
+    """
+    from openbell.config import load_settings
 
-
-@dataclass(frozen=True, slots=True)
-class Sockets:
-    """Where the gateway listens, and where the metrics do, if they do."""
-
-    gateway: socket.socket
-    metrics: socket.socket | None
-
-
-def serve_demo(speed: float, port: int | None, data_dir: Path | None, source: str, fresh: bool) -> None:
-    """The demo: shipped strategies and ticks, the settings of the machine for everything else."""
-    settings = load_settings(arguments={"server.port": port})
-    folder = data_dir or Path(settings.trading.data_dir)
-    trading = TradingSettings(strategies=strategies(), event_bus_buffer=settings.trading.event_bus_buffer)
-    with Terminal("openbell demo") as terminal:
-        sockets = open_sockets(settings, "openbell demo --port 8082", metrics_required=False, say=terminal.say)
-        feed, listings = make_feed(source, ("BTCUSDT", "ETHUSDT"), 1, speed)
-        kind = "demo" if source == "recorded" else "simulated"
-        serve(settings, Job(kind, trading, feed, listings, folder, folder / f"candles-{source}.db", fresh, False), sockets, terminal)
-
-
-def make_feed(source: str, symbols: tuple[str, ...], seed: int, speed: float) -> tuple[ReplayFeed, tuple[Listing, ...]]:
-    """A feed by the setting `feed.source`, and what it lists."""
-    if source == "recorded":
-        recording, listings = shipped_session()
-        return ReplayFeed(recording, speed), listings
-    if source == "simulated":
-        listings = tuple(simulated_listing(symbol) for symbol in symbols)
-        return ReplayFeed(SimulatedMarket(listings, [first_price(symbol) for symbol in symbols], seed), speed), listings
-    recording, listings = recorded_file(source)
-    return ReplayFeed(recording, speed), listings
-
-
-def open_sockets(settings: Settings, other_port: str, metrics_required: bool, say: Callable[[str], None]) -> Sockets:
-    """The sockets, taken before anything slow begins. Metrics that are not required and have no port are told with a line."""
-    check_host(settings.server)
-    gateway = listen(settings.server.host, settings.server.port, f"stop it, or choose another port: {other_port}")
-    if not settings.metrics.addr:
-        return Sockets(gateway, None)
-    host, port = parse_address(settings.metrics.addr)
-    check_host(ServerSettings(host=host, public=settings.server.public))
-    try:
-        return Sockets(gateway, listen(host, port, "stop it, or set METRICS_ADDR to another address, or to nothing for none"))
-    except PortInUseError as error:
-        if metrics_required:
-            raise
-        say(f"no metrics on their own port: {error.found}; they are at /metrics too")
-        return Sockets(gateway, None)
+    arguments = {
+        "server.host": host, "server.port": port, "metrics.addr": metrics, "feed.source": feed, "feed.speed": speed,
+        "trading.data_dir": None if data_dir is None else str(data_dir),
+    }  # fmt: skip
+    run_process(service, load_settings(config, arguments), trader, fresh)
 
 
-def serve(settings: Settings, job: Job, sockets: Sockets, terminal: Terminal) -> None:
-    """Run the platform until a signal comes; everything is closed then, whatever happened."""
-    configure_logging(LoggingSettings(level="WARNING") if terminal.is_live else settings.logging)
-    with contextlib.ExitStack() as stack:
-        stack.callback(sockets.gateway.close)
-        if sockets.metrics is not None:
-            stack.callback(sockets.metrics.close)
-        journal = stack.enter_context(SqliteJournal(job.folder / "journal.db"))
-        plan = make_plan(job.trading, job.listings)
-        chosen = choose_run(journal, job.kind, plan, job.feed, job.fresh, job.keep)
-        terminal.say(f"run {chosen.run}: {chosen.why}", dim=True)
-        # Half of the gateway's import waits for nothing that the kernel needs, and the other way round.
-        importing = threading.Thread(target=importlib.import_module, args=("openbell.services.gateway.service",))
-        importing.start()
-        with terminal.working("preparing the kernel (the very first time this compiles it, for 10 to 20 s)"):
-            prepare(plan)
-            platform = Platform(plan, job.feed, journal, chosen.run, job.candles, now_ns(), job.trading.event_bus_buffer)
-            importing.join()
-            platform.add_gateway(sockets.gateway, sockets.metrics, settings.server.allowed_hosts)
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_until_signal(platform, terminal))
-        if platform.supervisor.cause is not None:
-            raise platform.supervisor.cause
+def run_process(service: Service, settings: Settings, trader: str, fresh: bool) -> None:
+    """Run a service until a signal comes; everything is closed then, whatever happened."""
+    import asyncio
+    from contextlib import ExitStack
+
+    from openbell.cli.platform import loop_factory
+    from openbell.observability import configure_logging
+    from openbell.services.gateway.server import check_host, listen, parse_address
+
+    configure_logging(settings.logging)
+    with ExitStack() as stack:
+        status = gateway = None
+        if settings.metrics.addr:
+            address = parse_address(settings.metrics.addr)
+            status = stack.enter_context(listen(*address, "stop it, or set METRICS_ADDR to another address, or to nothing for none"))
+        if service == "gateway":
+            check_host(settings.server)
+            gateway = stack.enter_context(listen(settings.server.host, settings.server.port, "stop it, or name another --port"))
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(_run(service, settings, trader, fresh, status, gateway))
 
 
-async def _until_signal(platform: Platform, terminal: Terminal) -> None:
+async def _run(
+    service: Service, settings: Settings, trader: str, fresh: bool, status: socket.socket | None, gateway: socket.socket | None
+) -> None:
+    import asyncio
+    import signal
+    from importlib import import_module
+
+    from openbell.services.processes.process import Process
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await platform.supervisor.start()
-    terminal.show(platform)
-    telling = asyncio.create_task(terminal.keep_telling(platform))
-    log.info("running", address=platform.address, run=platform.trader.trader.id)
-    try:
-        await stop.wait()
-    finally:
-        telling.cancel()
-        await asyncio.gather(telling, return_exceptions=True)
-        terminal.say("stopping", dim=True)
-        await platform.supervisor.stop()
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where there is one."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
+    process = Process(service, settings, trader, fresh, gateway)
+    async with process.stack:
+        await import_module(f"openbell.services.processes.{service}").build(process)
+        await process.run(stop, status)

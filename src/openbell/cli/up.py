@@ -38,9 +38,10 @@ def up(
         Begin a new run in place of going on with the last one.
     """
     from openbell.adapters.feeds.replay import parse_speed
-    from openbell.cli.serve import Job, make_feed, open_sockets, serve
+    from openbell.cli.platform import Job, open_sockets, serve
     from openbell.cli.terminal import Terminal
     from openbell.config import load_settings
+    from openbell.services.markets import make_feed
     from openbell.services.plans import check_feed, symbols_of
 
     arguments = {

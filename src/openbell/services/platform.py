@@ -10,7 +10,6 @@ from openbell.adapters.feeds.base import Feed
 from openbell.adapters.stores.candles import CandleStore
 from openbell.adapters.stores.journal import SqliteJournal
 from openbell.engine.plan import Plan
-from openbell.model import enums
 from openbell.model.time import MILLISECOND
 from openbell.observability import Metrics
 from openbell.services.asking import LocalAsk
@@ -73,8 +72,7 @@ class Platform:
         for batch in self.journal.batches(self.trader.trader.id):
             self.portfolio.catch_up(batch.first_command, batch.commands)
             self.processor.catch_up(batch.first_command, batch.commands)
-            for row in np.flatnonzero(batch.events["kind"] == enums.REQUEST):
-                self.trader.remember(batch.events[row : row + 1], batch.first_seq + int(row))
+            self.trader.catch_up(batch)
         self._restore_prices()
 
     def _restore_prices(self) -> None:

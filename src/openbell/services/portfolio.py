@@ -6,6 +6,8 @@ from heapq import merge
 from itertools import islice
 from typing import Any
 
+import msgspec
+
 from openbell.adapters.buses.base import Bus
 from openbell.engine.plan import Plan
 from openbell.errors import UnknownNameError
@@ -31,8 +33,13 @@ class PortfolioService(Service):
 
     def __init__(self, bus: Bus, plans: Mapping[str, Plan], last_price: LastPrice) -> None:
         super().__init__()
-        self.replicas = {trader: Replica(Names(plan, "" if trader == MAIN else trader)) for trader, plan in plans.items()}
         self._classes = {item.strategy: load(item.strategy).__name__ for plan in plans.values() for item in plan.assignments}
+        #: The run that each trader is followed in; empty within one process, where there is one.
+        self.runs = dict.fromkeys(plans, "")
+        #: Of the message that comes next, on a bus that keeps history.
+        self.offset = 0
+        self._plans = dict(plans)
+        self.replicas = {trader: self._replica(trader) for trader in plans}
         self._bus = bus
         self._last_price = last_price
         self._inbox = bus.subscribe(COMMANDS)
@@ -47,12 +54,41 @@ class PortfolioService(Service):
         while messages := await self._inbox.take():
             for message in messages:
                 decided: Decided = message.payload
+                if decided.run != self.runs[decided.trader]:
+                    self._begin(decided.trader, decided.run)
                 shown = self.replicas[decided.trader].apply(decided.first, decided.commands)
                 self.processed += len(decided.commands)
+                self.offset = decided.offset + 1
                 if self._bus.has_subscribers(VIEWS):
                     for item in shown:
                         await self._bus.send(VIEWS, item, item[0])
             self._tell_reached()
+
+    def _begin(self, trader: str, run: str) -> None:
+        """Follow a new run of a trader."""
+        self.runs[trader] = run
+        self.replicas[trader] = self._replica(trader)
+
+    def _replica(self, trader: str) -> Replica:
+        return Replica(Names(self._plans[trader], "" if trader == MAIN else trader))
+
+    def snapshot(self) -> bytes:
+        """All replicas, for `restore`."""
+        kept = {trader: (self.runs[trader], replica.snapshot()) for trader, replica in self.replicas.items()}
+        return msgspec.msgpack.encode(kept)
+
+    def restore(self, snapshot: bytes, offset: int) -> None:
+        """Go on from a snapshot, and the offset of the message that comes next; traders that are no longer there are left out."""
+        kept = msgspec.msgpack.decode(snapshot, type=dict[str, tuple[str, bytes]])
+        for trader, (run, replica) in kept.items():
+            if trader in self.replicas:
+                self._begin(trader, run)
+                self.replicas[trader].restore(replica)
+        self.offset = offset
+
+    def progress(self) -> dict[str, int]:
+        """The commands of each trader that are in the books."""
+        return {f"commands {trader}": replica.index for trader, replica in self.replicas.items()}
 
     async def reached(self, trader: str, index: int) -> None:
         """Wait until the trader's first `index` commands are in the books, so that who asked for something sees it."""

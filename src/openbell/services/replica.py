@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from math import floor
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from openbell.errors import JournalError
@@ -50,6 +51,18 @@ class Book:
     holdings: dict[int, Holding] = field(default_factory=dict)
 
 
+class State(msgspec.Struct, array_like=True):
+    """A replica as it is kept."""
+
+    index: int
+    ts: int
+    books: list[Book]
+    orders: list[Order]
+    signaled: dict[int, int]
+    fills: list[Fill]
+    points: list[tuple[int, float]]
+
+
 class Replica:
     """Accounts, orders, fills and the equity curve of a run, after `index` commands."""
 
@@ -65,6 +78,24 @@ class Replica:
         self._signaled: dict[int, int] = {}  # order id -> the type that was asked for, before protection made a limit order of it
         self.fills: deque[Fill] = deque(maxlen=FILLS_KEPT)
         self.points: list[tuple[int, float]] = []
+
+    def snapshot(self) -> bytes:
+        """Everything, for `restore`."""
+        return msgspec.msgpack.encode(
+            State(self.index, self.ts, self.books, list(self.orders.values()), self._signaled, list(self.fills), self.points)
+        )
+
+    def restore(self, snapshot: bytes) -> None:
+        """Go on from a snapshot of the same plan. JournalError when it is none."""
+        try:
+            known = msgspec.msgpack.decode(snapshot, type=State)
+        except msgspec.DecodeError as error:
+            raise JournalError(
+                f"the snapshot of a portfolio cannot be read ({error})", "one of this version", "build it anew"
+            ) from None
+        self.index, self.ts, self.books, self._signaled, self.points = known.index, known.ts, known.books, known.signaled, known.points
+        self.orders = {order.id: order for order in known.orders}
+        self.fills = deque(known.fills, maxlen=FILLS_KEPT)
 
     def apply(self, first: int, commands: Any) -> list[Shown]:
         """Take commands, the first of which has this index in the run; returns what changed. JournalError when one is missing before it."""

@@ -1,9 +1,9 @@
 """Which run a process goes on with: the newest of its kind that has the same plan and is not over, or a new one."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from openbell.adapters.feeds.replay import ReplayFeed
 from openbell.adapters.stores.base import Journal
 from openbell.engine.plan import Plan
 from openbell.services.recovery import source_of
@@ -17,8 +17,8 @@ class Chosen:
     why: str
 
 
-def choose_run(journal: Journal, kind: str, plan: Plan, feed: ReplayFeed, fresh: bool, keep: bool = False) -> Chosen:
-    """Go on with the newest run of a kind, or begin one.
+def choose_run(journal: Journal, kind: str, plan: Plan, is_over: Callable[[bytes], bool], fresh: bool, keep: bool = False) -> Chosen:
+    """Go on with the newest run of a kind, or begin one; `is_over(cursor)` tells whether its feed has nothing more after a cursor.
 
     `keep` is for a run that matters more than being up to date: it is gone on with although the code has changed since, and the trader
     then compares every decision made so far.
@@ -34,7 +34,7 @@ def choose_run(journal: Journal, kind: str, plan: Plan, feed: ReplayFeed, fresh:
         return Chosen(following, f"new, because the strategies or their settings differ from {newest.id}")
     if newest.source != source_of(plan) and not keep:
         return Chosen(following, f"new, because the code has changed since {newest.id}")
-    if feed.is_over(journal.cursor(newest.id)):
+    if is_over(journal.cursor(newest.id)):
         return Chosen(following, f"new, because {newest.id} had come to the end of its recording")
     return Chosen(newest.id, "goes on where it stopped")
 

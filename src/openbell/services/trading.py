@@ -15,6 +15,7 @@ import numpy as np
 
 from openbell.adapters.buses.base import Bus, Message, Subscription
 from openbell.adapters.feeds.base import EventArray, Ticks
+from openbell.adapters.stores.base import Batch
 from openbell.errors import UsageError
 from openbell.model import enums
 from openbell.services.intake import concatenated
@@ -27,17 +28,21 @@ from openbell.services.trader import Trader
 EVENTS_MAX = 16_384
 #: Up to so many events are stepped on the loop itself, in less than a millisecond: quicker than to wake a thread.
 EVENTS_AT_ONCE = 256
+#: Requests whose `order_id` field may hold a key; to cancel or modify an order again changes nothing.
+KEYED = (enums.REQUEST_SUBMIT, enums.REQUEST_START, enums.REQUEST_PAUSE, enums.REQUEST_KILL)
 #: Idempotency keys that are remembered.
 KEYS_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """Commands on their way out, the index of the first in the run, and whose run it is."""
+    """Commands on their way out, and the index of the first in the run; between processes also whose run it is, and where it was read."""
 
     first: int
     commands: np.ndarray[Any, Any]
     trader: str = MAIN
+    run: str = ""
+    offset: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +61,24 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request on its way in. Its `order_id` field holds the idempotency key's fingerprint, so that the journal remembers it."""
+    """One event that somebody waits for: a request of a user's, or a broker's reply.
+
+    Where a request has no use for `order_id`, the field holds the idempotency key's fingerprint, so that the journal remembers it.
+    """
 
     event: EventArray
     reply: "asyncio.Future[Answer]"
 
     @property
     def key(self) -> int:
-        """The fingerprint of the idempotency key of a new order, 0 for none."""
+        """The fingerprint of the idempotency key, 0 for none."""
         return key_of(self.event)
 
 
 def key_of(event: EventArray) -> int:
-    """The fingerprint in a REQUEST event that submits an order, 0 for none."""
+    """The fingerprint in a REQUEST event that has room for one, 0 for none."""
     request = event["request"][0]
-    return int(request["order_id"]) if request["action"] == enums.REQUEST_SUBMIT else 0
+    return int(request["order_id"]) if request["kind"] == enums.REQUEST and request["action"] in KEYED else 0
 
 
 class TraderService(Service):
@@ -172,6 +180,11 @@ class TraderService(Service):
         else:
             _answer(request, Answer(known[0], self.trader.commands, True))
         return False
+
+    def catch_up(self, batch: Batch) -> None:
+        """Note the keys of the requests that the journal holds."""
+        for row in np.flatnonzero(batch.events["kind"] == enums.REQUEST):
+            self.remember(batch.events[row : row + 1], batch.first_seq + int(row))
 
     def remember(self, event: EventArray, seq: int) -> None:
         """Note the key of a journaled request, if it has one."""

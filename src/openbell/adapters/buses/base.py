@@ -160,3 +160,10 @@ class Bus(Protocol):
 
     async def close(self, *topics: str) -> None:
         """No more messages to these topics, or to any; subscribers may take what is left. Without topics: flush and disconnect."""
+
+
+class LogBus(Bus, Protocol):
+    """A bus that KEEPS_HISTORY."""
+
+    async def ends(self, topic: str) -> dict[int, int]:
+        """The offset of the next message of every partition."""

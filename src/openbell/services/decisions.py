@@ -1,0 +1,147 @@
+"""What traders decide, between processes: a publisher beside each trader, and a reader wherever somebody follows.
+
+A reader knows commands by their index in the run: what comes twice is dropped, a gap is refused. It follows traders that trade the plan
+it has itself; one with another plan is told apart by the plan's hash and not believed.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from hashlib import blake2b
+
+import structlog
+
+from openbell.adapters.buses.base import Bus, Start
+from openbell.adapters.messages.decisions import decode_decisions, encode_decisions
+from openbell.adapters.messages.orders import OrderInstruction, encode_execution, encode_order
+from openbell.engine.plan import Plan
+from openbell.errors import DataError
+from openbell.services.instructions import instructions
+from openbell.services.names import Names
+from openbell.services.processes.edge import Edge
+from openbell.services.service import Service
+from openbell.services.topics import COMMANDS, EXECUTIONS, ORDERS
+from openbell.services.trading import Decided
+
+log = structlog.get_logger("decisions")
+
+
+def plan_hash(plan: Plan) -> str:
+    """Says that two processes mean the same plan."""
+    return blake2b(json.dumps(plan.to_dict(), sort_keys=True, allow_nan=False).encode(), digest_size=8).hexdigest()
+
+
+def trader_of(run: str) -> tuple[str, int]:
+    """The trader of a run such as `main-3`, and the run's number."""
+    trader, _, number = run.rpartition("-")
+    return trader, int(number) if number.isdigit() else 0
+
+
+class DecisionPublisher(Service):
+    """Takes the commands of this process's trader to the others; `confirm` hears how many are safe with them."""
+
+    name = "publisher"
+    reads = (COMMANDS,)
+
+    def __init__(self, bus: Bus, edge: Edge, run: str, plan: Plan, confirm: Callable[[int], Awaitable[None]]) -> None:
+        super().__init__()
+        self._edge = edge
+        self._run = run
+        self._plan = plan_hash(plan)
+        self._names = Names(plan)
+        self._confirm = confirm
+        self._inbox = bus.subscribe(COMMANDS)
+
+    async def run(self) -> None:
+        """Until the commands are closed and drained."""
+        while messages := await self._inbox.take():
+            for message in messages:
+                await self._publish(message.payload)
+            await self._edge.market.flush()
+            await self._edge.orders.flush()
+            last: Decided = messages[-1].payload
+            await self._confirm(last.first + len(last.commands))
+
+    async def _publish(self, decided: Decided) -> None:
+        """Orders first: they are what waits outside."""
+        for item in instructions(self._names, self._run, decided.first, decided.commands):
+            if isinstance(item, OrderInstruction):
+                await self._edge.orders.send(self._edge.name(ORDERS), encode_order(item), self._run)
+            else:
+                await self._edge.orders.send(self._edge.name(EXECUTIONS), encode_execution(item), self._run)
+        seq = int(decided.commands[-1]["seq"])
+        payload = encode_decisions(self._run, self._plan, decided.first, decided.commands, seq)
+        await self._edge.market.send(self._edge.name(COMMANDS), payload, self._run)
+        self.processed += len(decided.commands)
+
+    @property
+    def detail(self) -> str:
+        """How much it has published."""
+        return f"{self.processed:,} commands of {self._run}"
+
+    @property
+    def queue(self) -> int:
+        """Messages waiting."""
+        return self._inbox.depth
+
+
+class DecisionReader(Service):
+    """Brings what traders decide onto the bus of this process, in order. `reader` names it on a bus that keeps no history."""
+
+    name = "decisions"
+
+    def __init__(self, bus: Bus, edge: Edge, plans: Mapping[str, Plan], start: Start = "oldest", reader: str = "") -> None:
+        super().__init__()
+        self._bus = bus
+        self._edge = edge
+        self._hashes = {trader: plan_hash(plan) for trader, plan in plans.items()}
+        self._start = start
+        self._reader = reader
+        self._runs: dict[str, str] = {}
+        #: Runs that were not believed.
+        self.foreign: set[str] = set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        market = self._edge.market
+        topic = self._edge.name(COMMANDS)
+        group = "" if market.KEEPS_HISTORY else self._reader
+        subscription = market.subscribe(topic, group, self._start if market.KEEPS_HISTORY else "new")
+        try:
+            await subscription.ready()
+            while messages := await subscription.take(64):
+                for message in messages:
+                    await self._take(message.payload, message.offset)
+                if group:
+                    subscription.ack()
+        finally:
+            subscription.close()
+
+    async def _take(self, payload: bytes, offset: int) -> None:
+        try:
+            decisions = decode_decisions(payload)
+        except DataError as error:
+            self._refuse("?", str(error))
+            return
+        trader, number = trader_of(decisions.run)
+        if self._hashes.get(trader) != decisions.plan:
+            self._refuse(decisions.run, "it has another plan, or another configuration, than this process")
+            return
+        known = self._runs.get(trader, "")
+        if decisions.run != known:
+            if known and number < trader_of(known)[1]:
+                return  # an older run, said again
+            self._runs[trader] = decisions.run
+            log.info("following", run=decisions.run, command=decisions.first)
+        await self._bus.send(COMMANDS, Decided(decisions.first, decisions.commands, trader, decisions.run, offset))
+        self.processed += len(decisions.commands)
+
+    def _refuse(self, run: str, why: str) -> None:
+        if run not in self.foreign:
+            self.foreign.add(run)
+            log.error("decisions refused", run=run, why=why)
+
+    @property
+    def detail(self) -> str:
+        """Whom it follows."""
+        followed = ", ".join(self._runs.values()) or "no trader yet"
+        return followed + (f"; refused: {', '.join(sorted(self.foreign))}" if self.foreign else "")

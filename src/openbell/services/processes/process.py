@@ -1,0 +1,92 @@
+"""One service in a process of its own: what every such process has, and how it runs until it is told to stop."""
+
+import asyncio
+import socket
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import structlog
+
+from openbell.adapters.buses.inprocess import InProcessBus
+from openbell.adapters.stores.base import Journal
+from openbell.adapters.stores.database import Address, Database, open_database
+from openbell.config import Settings
+from openbell.observability import Metrics
+from openbell.services.markets import listings_of
+from openbell.services.plans import MAIN, make_plans
+from openbell.services.processes.edge import Edge
+from openbell.services.processes.status import StatusService
+from openbell.services.service import Service
+from openbell.services.supervisor import Supervisor
+from openbell.services.topics import topics
+
+log = structlog.get_logger("process")
+
+
+class Process:
+    """The buses, the database and the plans of a process, and the services it runs: who reads first, the source last."""
+
+    def __init__(
+        self, service: str, settings: Settings, trader: str = MAIN, fresh: bool = False, opened: socket.socket | None = None
+    ) -> None:
+        self.name = service if trader == MAIN else f"{service}-{trader}"
+        self.settings = settings
+        self.trader = trader
+        self.fresh = fresh
+        #: Where a gateway listens.
+        self.opened = opened
+        self.listings = listings_of(settings)
+        self.plans = make_plans(settings.trading, self.listings)
+        self.edge = Edge(settings, f"openbell-{self.name}")
+        self.bus = InProcessBus()
+        self.bus.declare(*topics(settings.trading.event_bus_buffer))
+        self.metrics = Metrics()
+        self.services: list[Service] = []
+        self.supervisor = Supervisor(self.bus, ())
+        self.stack = AsyncExitStack()
+        self.stack.push_async_callback(self.edge.close)
+
+    def database(self) -> Database:
+        """The platform's database, at the newest revision."""
+        database = open_database(database_place(self.settings))
+        self.stack.callback(database.close)
+        return database
+
+    def journal(self, trader: str) -> Journal:
+        """Where a trader keeps its runs: a file of its own, or the platform's PostgreSQL."""
+        place = database_place(self.settings)
+        journal: Journal
+        if isinstance(place, Path):
+            from openbell.adapters.stores.journal import SqliteJournal
+
+            journal = SqliteJournal(Path(self.settings.trading.data_dir) / f"journal-{trader}.db")
+        else:
+            from openbell.adapters.stores.postgres_journal import PostgresJournal
+
+            journal = PostgresJournal(place)
+        self.stack.callback(journal.close)
+        return journal
+
+    async def run(self, stop: asyncio.Event, status: socket.socket | None) -> None:
+        """Run the services until `stop`, or until one fails; its error is raised then."""
+        if status is not None:
+            self.services.insert(0, StatusService(self, status))
+        self.supervisor = Supervisor(self.bus, self.services)
+        await self.supervisor.start()
+        log.info("running", process=self.name, status="" if status is None else "{}:{}".format(*status.getsockname()[:2]))
+        failed = asyncio.create_task(self.supervisor.failed.wait())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({failed, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (failed, stopping):
+            task.cancel()
+        await self.supervisor.stop()
+        if self.supervisor.cause is not None:
+            raise self.supervisor.cause
+
+
+def database_place(settings: Settings) -> Path | Address:
+    """Where the platform's tables are."""
+    database = settings.database
+    if database.engine == "sqlite":
+        return Path(database.sqlite_path)
+    return Address(database.host, database.port, database.user, database.password, database.name)

@@ -1,0 +1,65 @@
+"""`openbell serve trader`: the market-data topic through the kernel, decisions to the others, requests of users in between.
+
+One process trades the strategies whose `trader` is its name, and keeps their journal: the one writer of it, on whatever machine.
+"""
+
+import asyncio
+import struct
+
+from openbell.adapters.feeds.topic import TopicFeed
+from openbell.adapters.stores.database import Database
+from openbell.adapters.stores.progress import move, read_progress
+from openbell.errors import UnknownNameError
+from openbell.services.decisions import DecisionPublisher
+from openbell.services.executions import ExecutionReader
+from openbell.services.feed import FeedService
+from openbell.services.platform import CHECKPOINT_EVENTS
+from openbell.services.prepare import prepare
+from openbell.services.processes.process import Process
+from openbell.services.requests import RequestReader
+from openbell.services.runs import choose_run, now_ns
+from openbell.services.topics import TICKS
+from openbell.services.trader import Trader
+from openbell.services.trading import TraderService
+
+
+async def build(process: Process) -> None:
+    """Take up the trader's newest run, or begin one with the ticks that come from now on."""
+    trader = process.trader
+    plan = process.plans.get(trader)
+    if plan is None:
+        raise UnknownNameError.of("trader", trader, process.plans)
+    bus, edge = process.bus, process.edge
+    database, journal = process.database(), process.journal(trader)
+    await asyncio.to_thread(prepare, plan)
+    chosen = choose_run(journal, trader, plan, lambda _: False, process.fresh, keep=True)
+    running = await asyncio.to_thread(
+        Trader.open, journal, chosen.run, plan, None, created_ns=now_ns(), checkpoint_events=CHECKPOINT_EVENTS
+    )
+    start = {} if running.cursor or not edge.market.KEEPS_HISTORY else await _start(process, database, chosen.run)
+    feed = TopicFeed(edge.market, edge.name(TICKS), process.listings, start or "new", f"trader {trader}")
+    service = TraderService(bus, running, process.metrics.on_step, remote=True, on_journaled=feed.settle)
+    executions = ExecutionReader(bus, edge, chosen.run, plan)
+    for batch in journal.batches(chosen.run):
+        service.catch_up(batch)
+        executions.catch_up(batch)
+    process.services += [
+        DecisionPublisher(bus, edge, chosen.run, plan, service.confirm),
+        RequestReader(bus, edge, trader),
+        executions,
+        service,
+        FeedService(bus, feed, lambda: running.cursor),
+    ]
+
+
+async def _start(process: Process, database: Database, run: str) -> dict[int, int]:
+    """Where a new run begins to read, by partition: noted before anything is read, so that a crash does not move it."""
+    topic, market = process.edge.name(TICKS), process.edge.market
+    noted = await asyncio.to_thread(database.run, lambda sql: read_progress(sql, f"start {topic} {run}", 0))
+    if not noted.state:
+        ends: dict[int, int] = await market.ends(topic)  # type: ignore[attr-defined]
+        state = struct.pack(f"<{len(ends)}q", *(ends[partition] for partition in sorted(ends)))
+        advance = noted.advance(1, state=state)
+        await asyncio.to_thread(database.run, lambda sql: move(sql, advance))
+        noted = advance.after
+    return dict(enumerate(struct.unpack(f"<{len(noted.state) // 8}q", noted.state)))
