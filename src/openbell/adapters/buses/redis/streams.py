@@ -1,0 +1,145 @@
+"""The bus on Redis streams: a log that every reader goes through at its own pace, for ticks and for decisions.
+
+What a server has confirmed, it has in memory. Its append-only file follows within a second (`appendfsync everysec`): a server that is
+killed may lose the messages of that last second, and one without such a file all since its last snapshot. So Redis carries messages,
+it does not keep them: who publishes something that must not be lost keeps it until its effect is stored somewhere durable, as the outbox
+of the journal does. What is lost that way is never passed over: the producer's next `flush` or `send` raises a BusError, and so does
+`take` of every subscription that had read it (`redis.log` says how they know). An offset that a reader stored itself is checked against
+the end of the log only; when as much as was lost has been written again before it comes back, the content has to tell.
+"""
+
+import secrets
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from redis.exceptions import ResponseError
+
+from openbell.adapters.buses.base import Message, Start
+from openbell.adapters.buses.redis.bus import RedisBus
+from openbell.adapters.buses.redis.group import LEASE_S, GroupReader
+from openbell.adapters.buses.redis.log import APPEND, agree, look, partition_of, stream_key
+from openbell.adapters.buses.redis.reader import StreamReader, StreamSubscription
+from openbell.adapters.redis_server import TROUBLE, Pauses, Place, RedisLink
+from openbell.errors import BusError
+
+PREFIX = "openbell:"
+#: Messages of a partition that are kept, about: Redis cuts off whole nodes of a hundred. It counts messages, not bytes, and all of it is in
+#: memory: messages of 1 kB make 110 MB a partition, and a stream of small ones a tenth of that.
+HISTORY = 100_000
+#: How long the server remembers which messages of a producer it has. A producer does not try for longer.
+PRODUCER_MS = 24 * 3600 * 1000
+#: Messages and bytes in one script: the server does nothing else meanwhile (1 ms, about).
+PART, PART_BYTES = 250, 1_000_000
+
+
+class Part:
+    """Messages that go to one partition together; sent again, it is the same."""
+
+    def __init__(self, topic: str, partition: int, first: int) -> None:
+        self.topic, self.partition, self.first = topic, partition, first
+        self.count = self.size = 0
+        self.content: list[str | bytes] = []
+
+    def add(self, message: Message) -> None:
+        """One more message."""
+        self.content += (message.key, message.payload)
+        self.count += 1
+        self.size += len(message.payload)
+
+
+class RedisStreamBus(RedisBus):
+    """See `openbell.adapters.buses.base` for the contract. `history` is how many messages of each partition are kept, at least."""
+
+    KEEPS_HISTORY: ClassVar[bool] = True
+
+    def __init__(
+        self, place: Place, client: str = "openbell", history: int = HISTORY, lease_s: float = LEASE_S, prefix: str = PREFIX
+    ) -> None:
+        super().__init__(place, client)
+        self._prefix = prefix
+        self._history = history
+        self._lease_s = lease_s
+        self._producer = secrets.token_hex(8)
+        self._numbers: dict[tuple[str, int], int] = {}  # of the next message, by partition
+        self._ends: dict[tuple[str, int], int] = {}  # the offset after our last message that was confirmed
+        self._link: RedisLink | None = None  # the one that `_run` and `_agreed` are about
+        self._run = ""
+        self._agreed: set[str] = set()
+
+    def subscribe(self, topics: str | Sequence[str], group: str = "", start: Start = "new") -> StreamSubscription:
+        """Get the messages from `start`, or as a member of a group, which begins with the oldest. Needs a running event loop."""
+        inbox = self._inbox(topics)
+        readers: list[StreamReader] = []
+        for buffer in inbox.buffers.values():
+            if group:
+                readers.append(GroupReader(self._server, self._prefix, buffer.topic, inbox, group, self._lease_s))
+            else:
+                readers.append(StreamReader(self._server, self._prefix, buffer.topic, inbox, start))
+        self._readers += readers
+        return StreamSubscription(inbox, readers, self.release)
+
+    async def ends(self, topic: str) -> dict[int, int]:
+        """By partition, the offset that the next message will get. The difference to an offset read is how far one is behind."""
+        partitions = self._outgoing(topic).topic.partitions
+        pauses = Pauses(self._server, f"asking for the ends of {topic}")
+        while True:
+            try:
+                async with RedisLink.to(self._server) as link:
+                    await agree(link, self._prefix, topic, partitions)
+                    logs = await look(link, self._prefix, topic, range(partitions))
+                    return {partition: log.next for partition, log in logs.items()}
+            except TROUBLE as error:
+                if (final := self._server.verdict(error, BusError)) is not None:
+                    raise final from error
+                await pauses.after(error)
+
+    # Writing.
+
+    def _prepare(self, messages: list[Message]) -> list[Part]:
+        parts: list[Part] = []
+        filling: dict[tuple[str, int], Part] = {}
+        for message in messages:
+            partition = partition_of(message.key, self._topics[message.topic].topic.partitions)
+            place = (message.topic, partition)
+            part = filling.get(place)
+            if part is None or part.count >= PART or part.size + len(message.payload) > PART_BYTES:
+                part = filling[place] = Part(message.topic, partition, self._numbers.get(place, 0))
+                parts.append(part)
+            part.add(message)
+            self._numbers[place] = part.first + part.count
+        return parts
+
+    async def _deliver(self, link: RedisLink, parts: list[Part]) -> None:
+        if link is not self._link:
+            self._run, self._agreed = await self._greet(link), set()
+            self._link = link
+        for topic in {part.topic for part in parts} - self._agreed:
+            await agree(link, self._prefix, topic, self._topics[topic].topic.partitions)
+            self._agreed.add(topic)
+        answers = await link.calls([self._command(part) for part in parts])
+        for part, answer in zip(parts, answers, strict=True):
+            if isinstance(answer, ResponseError):
+                raise answer
+            self._confirm(part, int(answer[0]), int(answer[1]))
+
+    async def _greet(self, link: RedisLink) -> str:
+        """The name of the server's process: another one may have lost something."""
+        answer: bytes = await link.call("INFO", "server")
+        return next(line.partition(b":")[2].decode() for line in answer.splitlines() if line.startswith(b"run_id:"))
+
+    def _command(self, part: Part) -> list[Any]:
+        key = stream_key(self._prefix, part.topic, part.partition)
+        keys = (key, f"{key}:log", f"{key}:from:{self._producer}")
+        return ["EVAL", APPEND, 3, *keys, self._run, part.first, self._history, PRODUCER_MS, *part.content]
+
+    def _confirm(self, part: Part, before: int, end: int) -> None:
+        """See that the server still has what it had confirmed."""
+        place = (part.topic, part.partition)
+        known = self._ends.get(place, 0)
+        missing = part.first - 1 - before if before >= 0 else known - (end - part.count)
+        if known and missing > 0:
+            self._lost = BusError(
+                f"{missing} messages to {part.topic}, partition {part.partition}, are lost: Redis was restarted without them",
+                "a server that keeps what it confirmed", "publish again what has no effect yet",
+            )  # fmt: skip
+        self._ends[place] = end
