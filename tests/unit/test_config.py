@@ -136,3 +136,27 @@ def test_the_files_that_come_with_openbell_are_valid(root):
 def test_every_setting_has_a_path():
     """The paths that `OPENBELL_...` reaches."""
     assert {"server.port", "database.sqlite_path", "trading.event_bus_buffer", "feed.speed"} <= set(setting_paths())
+
+
+@pytest.mark.parametrize(
+    ("yaml", "dotenv", "environment"),
+    [
+        ("kafka:\n  password: 'canary-7f3a", "", {}),
+        ("kafka:\n  password: *canary-7f3a", "", {}),
+        ("kafka:\n  password: !canary-7f3a", "", {}),
+        ("kafka:\n  password:canary-7f3a", "", {}),
+        ("DB_PASSWORD=canary-7f3a", "", {}),
+        ("", "DB_PASSWORD canary-7f3a", {}),
+        ("", "canary-7f3a", {}),
+        ("", "", {"REDIS_ADDR": "redis://:canary-7f3a@cache:6379"}),
+        ("", "", {"DB_HOST": "postgresql://openbell:canary-7f3a@db/openbell"}),
+        ("", "", {"OPENBELL_KAFKA__SERVERS": "openbell:canary-7f3a@kafka:9092"}),
+        ("", "", {"OPENBELL_KAFKA__PASWORD": "canary-7f3a"}),
+    ],
+)
+def test_a_mistake_beside_a_secret_does_not_show_it(tmp_path, yaml, dotenv, environment):
+    """A line that cannot be read may be that of a password, and an address may have one in it: neither is quoted."""
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, yaml, dotenv, **environment)
+    assert "canary" not in str(caught.value)
+    assert "canary" not in repr(caught.value)

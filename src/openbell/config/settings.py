@@ -8,6 +8,12 @@ Port = Annotated[int, msgspec.Meta(ge=0, le=65_535, description="a port from 0 t
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000, description="a whole number from 1 to 1000000")]
 Amount = Annotated[float, msgspec.Meta(ge=0.0, lt=1e15, description="a finite number, 0 or more")]
 Address = Annotated[str, msgspec.Meta(pattern=r"^$|^\S*:\d{1,5}$", description="host:port, :port, or nothing")]
+Host = Annotated[
+    str, msgspec.Meta(pattern=r"^[^\s@]+$", description="a host name or address; a user and a password have settings of their own")
+]
+Servers = Annotated[
+    str, msgspec.Meta(pattern=r"^[^@]+$", description="host:port, several with commas; a user and a password have settings of their own")
+]
 Speed = Annotated[str, msgspec.Meta(pattern=r"^(max|\d+(\.\d+)?x?)$", description="a number such as 2 or 0.5x, or max")]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="letters, digits, and . _ -")]
 
@@ -26,7 +32,7 @@ SECRETS = {"password", "api_key", "client_code", "totp_secret"}
 class ServerSettings(Section, frozen=True):
     """The gateway. An address that others can reach is refused unless `public` says that this is meant."""
 
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Port = 8081
     public: bool = False
     allowed_hosts: tuple[str, ...] = ()  # names besides the loopback ones under which a browser may reach us
@@ -39,13 +45,15 @@ class BusSettings(Section, frozen=True):
     orders: Literal["inprocess", "rabbitmq"] = "inprocess"  # orders, executions, what users ask for
     control: Literal["inprocess", "redis"] = "inprocess"  # typed control messages, and what is only shown
     partitions: Count = 4  # of a topic of market data
-    namespace: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{0,32}$", description="letters, digits, and . _ -")] = ""  # begins every name
+    namespace: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{0,32}$", description="letters, digits, and . _ -")] = (
+        ""  # begins every name
+    )
 
 
 class KafkaSettings(Section, frozen=True):
     """The Kafka cluster: `host:port`, several with commas."""
 
-    servers: str = "localhost:9092"
+    servers: Servers = "localhost:9092"
     user: str = ""
     password: str = ""
     tls: bool = False
@@ -54,11 +62,11 @@ class KafkaSettings(Section, frozen=True):
 class RabbitSettings(Section, frozen=True):
     """The RabbitMQ server."""
 
-    host: str = "localhost"
+    host: Host = "localhost"
     port: Port = 5672
     user: str = "guest"
     password: str = "guest"
-    virtual_host: str = "/"
+    virtual_host: Host = "/"
     tls: bool = False
 
 
@@ -66,7 +74,7 @@ class DatabaseSettings(Section, frozen=True):
     """Where candles, orders and journals are kept: SQLite files, or one PostgreSQL database for processes on several machines."""
 
     engine: Literal["sqlite", "postgresql"] = "sqlite"
-    host: str = "localhost"
+    host: Host = "localhost"
     port: Port = 5432
     user: str = "openbell"
     password: str = ""
@@ -77,7 +85,7 @@ class DatabaseSettings(Section, frozen=True):
 class RedisSettings(Section, frozen=True):
     """The Redis server of a platform that runs in several processes."""
 
-    host: str = "localhost"
+    host: Host = "localhost"
     port: Port = 6379
     password: str = ""
     tls: bool = False

@@ -8,6 +8,7 @@ error says where the value came from.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -40,6 +41,7 @@ NO_SETTINGS = {
     f"{PREFIX}{name}" for name in ("CONFIG", "CACHE", "INTERPRETED", "PORT", "METRICS_PORT", "SERVICES_DIR", "SERVICES_PORT_OFFSET")
 }
 DEFAULT_FILE = "configs/config.yaml"
+_KINDS = {str: "text", list: "a list"}
 
 
 def load_settings(
@@ -90,7 +92,9 @@ class Given:
     def take_nested(self, values: Any, path: str, source: str, kind: Any) -> None:
         """A tree of values, as YAML gives it; every key has to be a field of `kind`."""
         if not isinstance(values, dict):
-            raise ConfigError(f"{source}: {path or 'the file'} is {values!r}", "keys and values")
+            # Not the value itself: a file that is no YAML, or a key without a blank behind its colon, may hold a password.
+            shown = _KINDS.get(type(values)) or repr(values)
+            raise ConfigError(f"{source}: {path or 'the file'} is {shown}", "keys and values")
         hints = get_type_hints(kind, include_extras=True)
         for key, value in values.items():
             where = f"{path}.{key}".lstrip(".")
@@ -146,7 +150,8 @@ def _convert(value: Any, source: str, path: str, hint: Any) -> Any:
         where = path + place.rstrip("`")
         if place:
             raise ConfigError(f"{source}: {where}: {problem[0].lower()}{problem[1:].replace('`', '')}") from None
-        shown = "***" if path.rpartition(".")[2] in SECRETS else repr(value)
+        # An address with a password in it is refused, and must not be shown either.
+        shown = "***" if path.rpartition(".")[2] in SECRETS or "@" in str(value) else repr(value)
         raise ConfigError(f"{source}: {where} is {shown}", _expected(hint)) from None
 
 
@@ -168,8 +173,13 @@ def _read_yaml(path: Path) -> Any:
         raise ConfigError(f"settings file {path} does not exist", "a YAML file", f"unset {PREFIX}CONFIG or name another") from None
     except OSError as error:
         raise StorageError(f"settings file {path} cannot be read: {error.strerror}") from None
+    except yaml.MarkedYAMLError as error:
+        # Without the line itself, and the words it quotes: it may be that of a password.
+        why, mark = re.sub(r"'[^']{2,}'", "'…'", error.problem or "it cannot be read"), error.problem_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
+        raise ConfigError(f"settings file {path} is not YAML: {place}: {why}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"settings file {path} is not YAML: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"settings file {path} is not YAML: {type(error).__name__}", "text in UTF-8") from None
 
 
 def _read_dotenv(path: Path) -> dict[str, str]:
@@ -182,7 +192,7 @@ def _read_dotenv(path: Path) -> dict[str, str]:
             continue
         name, equals, value = (part.strip() for part in text.partition("="))
         if not equals:
-            raise ConfigError(f".env, line {number}: {text!r}", "NAME=value")
+            raise ConfigError(f".env, line {number} has no =", "NAME=value")
         quoted = len(value) > 1 and value[0] in "'\"" and value[-1] == value[0]
         values[name] = value[1:-1] if quoted else value.partition(" #")[0].rstrip()
     return values
