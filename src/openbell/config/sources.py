@@ -41,7 +41,7 @@ NO_SETTINGS = {
     f"{PREFIX}{name}" for name in ("CONFIG", "CACHE", "INTERPRETED", "PORT", "METRICS_PORT", "SERVICES_DIR", "SERVICES_PORT_OFFSET")
 }
 DEFAULT_FILE = "configs/config.yaml"
-_KINDS = {str: "text", list: "a list"}
+_KINDS: dict[type, str] = {str: "text", list: "a list"}
 
 
 def load_settings(
