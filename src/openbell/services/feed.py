@@ -18,8 +18,9 @@ class FeedService(Service):
 
     name = "feed"
 
-    def __init__(self, bus: Bus, feed: Feed, cursor: Callable[[], bytes]) -> None:
+    def __init__(self, bus: Bus, feed: Feed, cursor: Callable[[], bytes], name: str = "feed") -> None:
         super().__init__()
+        self.name = name
         self._bus = bus
         self._feed = feed
         self._cursor = cursor
@@ -27,6 +28,21 @@ class FeedService(Service):
         self._held_events = 0
         self._news = asyncio.Event()
         self._room = asyncio.Event()
+        self._going = asyncio.Event()
+        self._going.set()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the feed is held."""
+        return not self._going.is_set()
+
+    def pause(self) -> None:
+        """Read no more of the feed: what it hands over from now on waits, and so does the feed, where it can."""
+        self._going.clear()
+
+    def resume(self) -> None:
+        """Go on reading."""
+        self._going.set()
 
     async def run(self) -> None:
         """Until the feed ends."""
@@ -43,6 +59,7 @@ class FeedService(Service):
     async def _read(self) -> None:
         try:
             async for ticks in self._feed.stream(self._cursor()):
+                await self._going.wait()
                 self._held.append(ticks)
                 self._held_events += len(ticks.events)
                 self._news.set()
@@ -70,7 +87,7 @@ class FeedService(Service):
     @property
     def detail(self) -> str:
         """What the feed says of itself."""
-        return self._feed.status().detail
+        return f"{'paused, ' if self.paused else ''}{self._feed.status().detail}"
 
     @property
     def lag_ms(self) -> float | None:

@@ -63,6 +63,7 @@ class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     processed: Count = 0  # messages or events since the start
     lag_ms: float | None = None  # how far it is behind
     queue: Count = 0  # messages waiting
+    positions: dict[str, int] = {}  # how far it is, by what it counts
 
 
 class Pause(_Message, frozen=True, kw_only=True, tag="pause"):
@@ -197,7 +198,7 @@ def decode(payload: bytes) -> Control:
 def _from_json(payload: bytes) -> dict[str, Any]:
     try:
         return msgspec.json.decode(payload, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"a control message as JSON: {error}", 'an object such as {"type": "status"}') from None
 
 
