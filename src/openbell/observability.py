@@ -75,6 +75,13 @@ class Metrics:
         self.events.inc(events)
         self.step_seconds.observe(seconds)
 
+    def note(self, service: str, up: bool, processed: int, queue: int, lag_ms: float | None) -> None:
+        """How a service stands."""
+        self.processed.labels(service).set(processed)
+        self.up.labels(service).set(up)
+        self.queue.labels(service).set(queue)
+        self.lag.labels(service).set((lag_ms or 0.0) / 1000.0)
+
     def text(self) -> bytes:
         """Everything in Prometheus' text format."""
         return generate_latest(self.registry)

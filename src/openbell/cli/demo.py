@@ -24,6 +24,7 @@ def demo(
     data_dir: Path | None = None,
     feed: Literal["recorded", "simulated"] = "recorded",
     fresh: Annotated[bool, Parameter(negative="")] = False,
+    processes: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Play recorded real ticks through the whole platform, with a page to watch it on http://127.0.0.1:8081.
 
@@ -46,6 +47,8 @@ def demo(
         The recorded session, or a simulated market that never ends.
     fresh
         Begin a new run in place of going on with the last one.
+    processes
+        With --exit: each service in a process of its own, over the servers that the settings name (scripts/services.sh starts them).
     """
     from openbell.adapters.feeds.replay import parse_speed
     from openbell.errors import UsageError
@@ -57,7 +60,13 @@ def demo(
         raise UsageError("--exit was given with a market that never ends", "the recorded session", "leave out --feed simulated")
     if json is not None and not json.absolute().parent.is_dir():
         raise UsageError(f"folder {json.absolute().parent} does not exist", "a folder to write to", "make it first")
-    if exit:
+    if processes and not exit:
+        raise UsageError("--processes was given without --exit", "both", "add --exit; `openbell serve` runs single services")
+    if processes:
+        from openbell.cli.demo_processes import run_in_processes
+
+        run_in_processes(speed, json, data_dir)
+    elif exit:
         from openbell.cli.demo_exit import run_to_the_end
 
         run_to_the_end(parsed, json, data_dir, fresh)

@@ -39,7 +39,7 @@ def trader_of(run: str) -> tuple[str, int]:
 class DecisionPublisher(Service):
     """Takes the commands of this process's trader to the others; `confirm` hears how many are safe with them."""
 
-    name = "publisher"
+    name = "decisions"
     reads = (COMMANDS,)
 
     def __init__(self, bus: Bus, edge: Edge, run: str, plan: Plan, confirm: Callable[[int], Awaitable[None]]) -> None:
@@ -85,12 +85,19 @@ class DecisionPublisher(Service):
 
 
 class DecisionReader(Service):
-    """Brings what traders decide onto the bus of this process, in order. `reader` names it on a bus that keeps no history."""
+    """Brings what traders decide onto the bus of this process, in order.
 
-    name = "decisions"
+    On a bus that keeps no history `reader` names it, and `settle` stores the effect of what was brought, before it is acknowledged.
+    """
 
-    def __init__(self, bus: Bus, edge: Edge, plans: Mapping[str, Plan], start: Start = "oldest", reader: str = "") -> None:
+    name = "follower"
+
+    def __init__(
+        self, bus: Bus, edge: Edge, plans: Mapping[str, Plan], start: Start = "oldest", reader: str = "",
+        settle: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
+        self._settle = settle
         self._bus = bus
         self._edge = edge
         self._hashes = {trader: plan_hash(plan) for trader, plan in plans.items()}
@@ -111,7 +118,8 @@ class DecisionReader(Service):
             while messages := await subscription.take(64):
                 for message in messages:
                     await self._take(message.payload, message.offset)
-                if group:
+                if group and self._settle is not None:
+                    await self._settle()
                     subscription.ack()
         finally:
             subscription.close()

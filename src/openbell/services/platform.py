@@ -102,10 +102,7 @@ class Platform:
         """The metrics, with what the services and the kernel count by themselves brought up to date."""
         metrics, head = self.metrics, self.trader.trader.engine.head
         for service in self.supervisor.services:
-            metrics.processed.labels(service.name).set(service.processed)
-            metrics.up.labels(service.name).set(service.state in ("running", "done"))
-            metrics.queue.labels(service.name).set(service.queue)
-            metrics.lag.labels(service.name).set((service.lag_ms or 0.0) / 1000.0)
+            metrics.note(service.name, service.state in ("running", "done"), service.processed, service.queue, service.lag_ms)
         for name in ("trades", "quotes", "bars", "signals", "orders", "fills", "denials", "refused", "late"):
             metrics.kernel.labels(name).set(int(head[name]))
         for topic in topics(1):

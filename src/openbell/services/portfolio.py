@@ -1,7 +1,7 @@
 """The portfolio service: accounts, positions, orders and fills for whoever asks, kept up by the commands alone."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import islice
 from typing import Any
@@ -23,6 +23,8 @@ from openbell.strategies.load import load
 
 #: The last price of a symbol, None before the first.
 LastPrice = Callable[[str], float | None]
+#: Brings the books up to where decisions begin, when those before them were missed.
+Reload = Callable[[Decided], Awaitable[None]]
 
 
 class PortfolioService(Service):
@@ -31,7 +33,7 @@ class PortfolioService(Service):
     name = "portfolio"
     reads = (COMMANDS,)
 
-    def __init__(self, bus: Bus, plans: Mapping[str, Plan], last_price: LastPrice) -> None:
+    def __init__(self, bus: Bus, plans: Mapping[str, Plan], last_price: LastPrice, reload: Reload | None = None) -> None:
         super().__init__()
         self._classes = {item.strategy: load(item.strategy).__name__ for plan in plans.values() for item in plan.assignments}
         #: The run that each trader is followed in; empty within one process, where there is one.
@@ -42,6 +44,7 @@ class PortfolioService(Service):
         self.replicas = {trader: self._replica(trader) for trader in plans}
         self._bus = bus
         self._last_price = last_price
+        self._reload = reload
         self._inbox = bus.subscribe(COMMANDS)
         self._waiting: list[tuple[str, int, asyncio.Future[None]]] = []
 
@@ -56,6 +59,8 @@ class PortfolioService(Service):
                 decided: Decided = message.payload
                 if decided.run != self.runs[decided.trader]:
                     self._begin(decided.trader, decided.run)
+                if self._reload is not None and decided.first > self.replicas[decided.trader].index:
+                    await self._reload(decided)
                 shown = self.replicas[decided.trader].apply(decided.first, decided.commands)
                 self.processed += len(decided.commands)
                 self.offset = decided.offset + 1

@@ -29,6 +29,10 @@ EXECUTIONS = "executions"
 ANSWERS = "answers"
 #: Typed messages for services and from them.
 CONTROL = "control"
+#: How the services of each process stand, by process.
+SERVICES = "services"
+#: How the services of each process stand, by process.
+SERVICES = "services"
 
 
 def topics(buffer: int) -> tuple[Topic, ...]:
@@ -64,4 +68,5 @@ def control_topics(buffer: int) -> tuple[Topic, ...]:
         Topic(CONTROL, Overflow.DROP_OLDEST, buffer),
         Topic(PRICES, Overflow.CONFLATE, buffer),
         Topic(OPEN_CANDLES, Overflow.CONFLATE, buffer),
+        Topic(SERVICES, Overflow.CONFLATE, buffer),
     )

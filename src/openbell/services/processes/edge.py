@@ -15,13 +15,8 @@ class Edge:
     """The buses for market data, orders and control. `client` is what servers are told the process is called."""
 
     def __init__(self, settings: Settings, client: str) -> None:
+        check_buses(settings)
         kinds = settings.bus
-        for name in ("market", "orders", "control"):
-            if getattr(kinds, name) == "inprocess":
-                raise ConfigError(
-                    f"bus.{name} is inprocess, which ends with the process", "a server that carries messages between processes",
-                    "start the servers with scripts/services.sh up, and take their environment from scripts/services.sh env",
-                )  # fmt: skip
         self._namespace = f"{kinds.namespace}." if kinds.namespace else ""
         self.market = self._open(kinds.market, settings, client, market_topics(BUFFER, kinds.partitions))
         self.orders = self._open(kinds.orders, settings, client, order_topics(BUFFER))
@@ -56,3 +51,13 @@ class Edge:
         """Send what waits, and disconnect."""
         for bus in (self.market, self.orders, self.control):
             await bus.close()
+
+
+def check_buses(settings: Settings) -> None:
+    """Raise ConfigError unless every bus reaches other processes."""
+    for name in ("market", "orders", "control"):
+        if getattr(settings.bus, name) == "inprocess":
+            raise ConfigError(
+                f"bus.{name} is inprocess, which ends with the process", "a server that carries messages between processes",
+                'start the servers with `scripts/services.sh up`, and name them with `eval "$(scripts/services.sh env)"`',
+            )  # fmt: skip

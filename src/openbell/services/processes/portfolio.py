@@ -30,23 +30,34 @@ class Keeper(Service):
         self._portfolio = portfolio
         self._database = database
         self._known = known
+        self._applied = 0
+        self._lock = asyncio.Lock()
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             await asyncio.sleep(KEEP_EVERY_S)
-            await self._keep()
+            await self.keep()
 
-    async def _keep(self) -> None:
-        if self._portfolio.offset > self._known.position:
-            advance = self._known.advance(self._portfolio.offset, state=self._portfolio.snapshot())
-            await asyncio.to_thread(self._database.run, lambda sql: move(sql, advance))
-            self._known = advance.after
-            self.processed += 1
+    async def keep(self) -> None:
+        """Write what is new. Without offsets (a bus that keeps no history) the position counts what was written."""
+        async with self._lock:
+            position, applied = self._portfolio.offset or self._known.position + 1, self._portfolio.processed
+            if position > self._known.position and applied > self._applied:
+                advance = self._known.advance(position, state=self._portfolio.snapshot())
+                await asyncio.to_thread(self._database.run, lambda sql: move(sql, advance))
+                self._known, self._applied = advance.after, applied
+                self.processed += 1
+
+    async def settle(self) -> None:
+        """Wait until everything that was brought is in the books, and write it."""
+        while self._portfolio.queue:
+            await asyncio.sleep(0.001)
+        await self.keep()
 
     async def stop(self) -> None:
         """Write what is new."""
-        await self._keep()
+        await self.keep()
 
     def progress(self) -> dict[str, int]:
         """The offset that is stored."""
@@ -58,8 +69,8 @@ async def build(process: Process) -> None:
     database = process.database()
     portfolio = PortfolioService(process.bus, process.plans, lambda _: None)
     known, start = await take_up(process, portfolio, database)
-    reader = DecisionReader(process.bus, process.edge, process.plans, start, "portfolio")
-    process.services += [portfolio, Keeper(portfolio, database, known), reader]
+    keeper = Keeper(portfolio, database, known)
+    process.services += [portfolio, keeper, DecisionReader(process.bus, process.edge, process.plans, start, "portfolio", keeper.settle)]
 
 
 async def take_up(process: Process, portfolio: PortfolioService, database: Database) -> tuple[Progress, Start]:

@@ -12,6 +12,7 @@ from openbell.adapters.stores.base import Journal
 from openbell.adapters.stores.database import Address, Database, open_database
 from openbell.config import Settings
 from openbell.observability import Metrics
+from openbell.services.display import Herald
 from openbell.services.markets import listings_of
 from openbell.services.plans import MAIN, make_plans
 from openbell.services.processes.edge import Edge
@@ -19,6 +20,7 @@ from openbell.services.processes.status import StatusService
 from openbell.services.service import Service
 from openbell.services.supervisor import Supervisor
 from openbell.services.topics import topics
+from openbell.services.views import ServiceView
 
 log = structlog.get_logger("process")
 
@@ -54,24 +56,16 @@ class Process:
 
     def journal(self, trader: str) -> Journal:
         """Where a trader keeps its runs: a file of its own, or the platform's PostgreSQL."""
-        place = database_place(self.settings)
-        journal: Journal
-        if isinstance(place, Path):
-            from openbell.adapters.stores.journal import SqliteJournal
-
-            journal = SqliteJournal(Path(self.settings.trading.data_dir) / f"journal-{trader}.db")
-        else:
-            from openbell.adapters.stores.postgres_journal import PostgresJournal
-
-            journal = PostgresJournal(place)
+        journal = open_journal(self.settings, trader)
         self.stack.callback(journal.close)
         return journal
 
     async def run(self, stop: asyncio.Event, status: socket.socket | None) -> None:
         """Run the services until `stop`, or until one fails; its error is raised then."""
+        around: list[Service] = [Herald(self.edge, self.name, self.views)]
         if status is not None:
-            self.services.insert(0, StatusService(self, status))
-        self.supervisor = Supervisor(self.bus, self.services)
+            around.append(StatusService(self, status))
+        self.supervisor = Supervisor(self.bus, [*around, *self.services])
         await self.supervisor.start()
         log.info("running", process=self.name, status="" if status is None else "{}:{}".format(*status.getsockname()[:2]))
         failed = asyncio.create_task(self.supervisor.failed.wait())
@@ -83,6 +77,16 @@ class Process:
         if self.supervisor.cause is not None:
             raise self.supervisor.cause
 
+    def views(self) -> list[ServiceView]:
+        """How its services stand."""
+        return [service.view() for service in self.services]
+
+    def metrics_text(self) -> bytes:
+        """Its metrics, with what the services count by themselves brought up to date."""
+        for service in self.supervisor.services:
+            self.metrics.note(service.name, service.state in ("running", "done"), service.processed, service.queue, service.lag_ms)
+        return self.metrics.text()
+
 
 def database_place(settings: Settings) -> Path | Address:
     """Where the platform's tables are."""
@@ -90,3 +94,15 @@ def database_place(settings: Settings) -> Path | Address:
     if database.engine == "sqlite":
         return Path(database.sqlite_path)
     return Address(database.host, database.port, database.user, database.password, database.name)
+
+
+def open_journal(settings: Settings, trader: str, writable: bool = True) -> Journal:
+    """Where a trader keeps its runs: a file of its own, or the platform's PostgreSQL."""
+    place = database_place(settings)
+    if isinstance(place, Path):
+        from openbell.adapters.stores.journal import SqliteJournal
+
+        return SqliteJournal(Path(settings.trading.data_dir) / f"journal-{trader}.db", writable)
+    from openbell.adapters.stores.postgres_journal import PostgresJournal
+
+    return PostgresJournal(place, writable)

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from openbell import __version__
 from openbell.services.service import Service
-from openbell.services.views import Check, ServiceView
+from openbell.services.views import Check
 
 if TYPE_CHECKING:
     from openbell.services.processes.process import Process
@@ -58,9 +58,9 @@ class StatusService(Service):
             health = self.health()
             answer = Response(msgspec.json.encode(health), 200 if health.status == "healthy" else 503, media_type="application/json")
         elif scope["method"] == "GET" and scope["path"] == "/services":
-            answer = Response(msgspec.json.encode({"services": self._views()}), media_type="application/json")
+            answer = Response(msgspec.json.encode({"services": self._process.views()}), media_type="application/json")
         elif scope["method"] == "GET" and scope["path"] == "/metrics":
-            answer = Response(self._metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+            answer = Response(self._process.metrics_text(), media_type="text/plain; version=0.0.4; charset=utf-8")
         await answer(scope, receive, send)
 
     def health(self) -> ProcessHealth:
@@ -74,15 +74,3 @@ class StatusService(Service):
         healthy = all(check.status == "healthy" for check in checks.values())
         stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return ProcessHealth("healthy" if healthy else "unhealthy", stamp, __version__, self._process.name, checks, progress)
-
-    def _views(self) -> list[ServiceView]:
-        return [service.view() for service in self._process.supervisor.services]
-
-    def _metrics(self) -> bytes:
-        metrics = self._process.metrics
-        for service in self._process.supervisor.services:
-            metrics.processed.labels(service.name).set(service.processed)
-            metrics.up.labels(service.name).set(service.state in ("running", "done"))
-            metrics.queue.labels(service.name).set(service.queue)
-            metrics.lag.labels(service.name).set((service.lag_ms or 0.0) / 1000.0)
-        return metrics.text()

@@ -48,7 +48,7 @@ async def build(process: Process) -> None:
         RequestReader(bus, edge, trader),
         executions,
         service,
-        FeedService(bus, feed, lambda: running.cursor),
+        FeedService(bus, feed, lambda: running.cursor, "ticks"),
     ]
 
 

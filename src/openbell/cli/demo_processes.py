@@ -1,0 +1,104 @@
+"""The demo with each service in a process of its own, over real servers, to the end of the recording; and what came of it."""
+
+import hashlib
+import os
+import secrets
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from openbell.adapters.stores.base import Journal
+from openbell.cli.demo import strategies
+from openbell.cli.demo_exit import write_json
+from openbell.config import load_settings
+from openbell.engine.engine import Engine
+from openbell.engine.plan import Plan
+from openbell.services.processes.edge import check_buses
+from openbell.services.processes.fleet import Fleet, environment_of
+from openbell.services.processes.process import open_journal
+
+#: Who has to be there before the first tick, in the order in which they are started.
+FIRST = ("portfolio", "orders", "processor", "trader")
+#: How long (seconds) everything may take.
+PATIENCE_S = 120.0
+
+
+def run_in_processes(speed: str, json: Path | None, data_dir: Path | None) -> None:
+    """Run, print what came of it, and write it as JSON."""
+    namespace = f"demo-{secrets.token_hex(3)}"
+    with tempfile.TemporaryDirectory(prefix="openbell-") as temporary:
+        folder = data_dir or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        config = write_config(folder, speed)
+        environment = environment_of(OPENBELL_BUS__NAMESPACE=namespace)
+        os.environ.update(OPENBELL_BUS__NAMESPACE=namespace)
+        settings = load_settings(config, {"trading.data_dir": str(folder)})
+        check_buses(settings)
+        with Fleet(config, folder, environment) as fleet:
+            seconds = play(fleet)
+            fleet.stop()
+        with open_journal(settings, "main", writable=False) as journal:
+            result = result_of(journal, seconds)
+    if json is not None:
+        write_json(json, result)
+    print(
+        f"run {result['run']} in {len(fleet.members)} processes: {result['ticks']:,} ticks in {seconds:.2f} s, "
+        f"{result['orders']:,} orders, {result['fills']:,} fills, {result['denials']:,} denied, "
+        f"final equity {result['final_equity']:,.2f}"
+    )
+    print(f"decisions {result['decision_hash']}\nstate     {result['state_hash']}")
+
+
+def write_config(folder: Path, speed: str) -> Path:
+    """The demo's settings as a file."""
+    listed = [{key: value for key, value in msgspec.to_builtins(strategy).items() if value != ""} for strategy in strategies()]
+    config = folder / "demo.yaml"
+    values = {"feed": {"source": "recorded", "speed": speed}, "trading": {"strategies": listed}}
+    config.write_bytes(msgspec.json.encode(values))  # JSON is YAML
+    return config
+
+
+def play(fleet: Fleet) -> float:
+    """Start everything, play the recording to its end, and wait until everybody has all of it; returns the seconds from first to last."""
+    for name in FIRST:
+        fleet.start(name)
+    fleet.wait_healthy(*FIRST)
+    began = time.perf_counter()
+    fleet.start("ingest")
+    fleet.wait("ingest", lambda health: "feed" in health.checks and health.checks["feed"].detail.endswith("has ended"), "done", PATIENCE_S)
+    ingest = fleet.wait("ingest", lambda health: bool(health.progress.get("publisher")), "published", 10.0)
+    (published,) = ingest.progress["publisher"].values()
+    trader = fleet.wait("trader", lambda health: health.progress["trader"]["events"] >= published, "at the last tick", PATIENCE_S)
+    commands = trader.progress["trader"]["commands"]
+    fleet.wait("trader", lambda health: health.progress["trader"]["sent"] >= commands, "confirmed", 30.0)
+    fleet.wait("portfolio", lambda health: health.progress["portfolio"]["commands main"] >= commands, "at the last command", 30.0)
+    seconds = time.perf_counter() - began
+    return seconds
+
+
+def result_of(journal: Journal, seconds: float) -> dict[str, Any]:
+    """What the journal says came of the run, in the words of `openbell demo --json`."""
+    run = journal.run("last")
+    engine = Engine(Plan.from_dict(run.plan))
+    digest, is_identical = hashlib.sha256(), True
+    for batch in journal.batches(run.id):
+        digest.update(batch.commands.tobytes())
+        is_identical &= engine.run(batch.events).tobytes() == batch.commands.tobytes()
+    head = engine.head
+    return {
+        "run": run.id,
+        "ticks": int(head["trades"]) + int(head["quotes"]),
+        "bars": int(head["bars"]),
+        "signals": int(head["signals"]),
+        "orders": int(head["orders"]),
+        "denials": int(head["denials"]),
+        "fills": int(head["fills"]),
+        "final_equity": int(head.equity()) / float(head["money_scale"]),
+        "seconds": round(seconds, 4),
+        "identical": is_identical,  # stepped again from the journal
+        "decision_hash": digest.hexdigest(),
+        "state_hash": engine.state_hash(),
+    }

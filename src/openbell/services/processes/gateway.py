@@ -1,0 +1,64 @@
+"""`openbell serve gateway`: the API and the page, over readers of what the other processes publish. Any number of them may run."""
+
+import asyncio
+
+from openbell.adapters.stores.candles import open_candles
+from openbell.adapters.stores.redis_speed_layer import RedisSpeedLayer
+from openbell.errors import JournalError
+from openbell.services.archive import CandleArchive
+from openbell.services.decisions import DecisionReader
+from openbell.services.display import ClosedCandleReader, DisplayReader
+from openbell.services.gateway.backstage import Backstage
+from openbell.services.gateway.service import GatewayService
+from openbell.services.names import Names
+from openbell.services.plans import MAIN
+from openbell.services.portfolio import PortfolioService
+from openbell.services.processes.portfolio import take_up
+from openbell.services.processes.process import Process, database_place
+from openbell.services.requests import RemoteAsk
+from openbell.services.speed_layer import SpeedLayer
+from openbell.services.trading import Decided
+
+#: How long (seconds) to wait for the portfolio service to store what was missed.
+PATIENCE_S = 10.0
+
+
+async def build(process: Process) -> None:
+    """Serve on the process's socket."""
+    assert process.opened is not None, "a gateway has a socket"
+    bus, edge = process.bus, process.edge
+    database = process.database()
+    names = Names(process.plans[MAIN])
+    layer = SpeedLayer(names)
+    prices = RedisSpeedLayer(process.settings.redis, process.settings.bus.namespace)
+    process.stack.push_async_callback(prices.close)
+    for symbol, price in (await prices.get_prices(names.symbols)).items():
+        layer.restore(symbol, price, [])
+
+    async def reload(decided: Decided) -> None:
+        """Decisions were missed, on a bus that keeps no history: wait until the portfolio service has stored them."""
+        deadline = asyncio.get_running_loop().time() + PATIENCE_S
+        while portfolio.replicas[decided.trader].index < decided.first:
+            if asyncio.get_running_loop().time() > deadline:
+                raise JournalError("decisions were missed", "a portfolio service that follows", "start `openbell serve portfolio`")
+            await asyncio.sleep(0.1)
+            await take_up(process, portfolio, database)
+
+    portfolio = PortfolioService(bus, process.plans, layer.last_price, None if edge.market.KEEPS_HISTORY else reload)
+    _, start = await take_up(process, portfolio, database)
+    display = DisplayReader(bus, edge, layer)
+    ask = RemoteAsk(edge)
+    archive = CandleArchive(open_candles(database_place(process.settings)), layer)
+    process.stack.callback(archive.close)
+    backstage = Backstage(
+        names, bus, archive, prices.get_price, portfolio, ask, lambda: portfolio.runs[MAIN], lambda: display.services() or process.views(),
+        process.metrics, process.metrics_text,
+    )  # fmt: skip
+    process.services += [
+        portfolio,
+        display,
+        ClosedCandleReader(bus, edge, names),
+        ask,
+        GatewayService(backstage, process.opened, None, process.settings.server.allowed_hosts),
+        DecisionReader(bus, edge, process.plans, start),
+    ]
