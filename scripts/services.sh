@@ -107,6 +107,8 @@ quietly() {
 }
 
 declare -A user=() packages=() signal=()
+# shellcheck source=scripts/servers/environment.sh
+source scripts/servers/environment.sh
 for name in "${SERVERS[@]}"; do
   # shellcheck source=/dev/null
   source "scripts/servers/$name.sh"
@@ -229,27 +231,8 @@ prepare() {
 }
 
 write_environment() {
-  (
-    umask 077
-    cat >"$run/services.env.new" <<ENVIRONMENT
-export DB_HOST=127.0.0.1
-export DB_PORT=${port[postgres]}
-export DB_USER=openbell
-export DB_PASSWORD=$(password postgres)
-export DB_NAME=openbell
-export REDIS_ADDR=127.0.0.1:${port[redis]}
-export OPENBELL_KAFKA__SERVERS=127.0.0.1:${port[kafka]}
-export OPENBELL_RABBITMQ__HOST=127.0.0.1
-export OPENBELL_RABBITMQ__PORT=${port[rabbitmq]}
-export OPENBELL_RABBITMQ__USER=openbell
-export OPENBELL_RABBITMQ__PASSWORD=$(password rabbitmq)
-export OPENBELL_BUS__MARKET=kafka
-export OPENBELL_BUS__ORDERS=rabbitmq
-export OPENBELL_BUS__CONTROL=redis
-export OPENBELL_DATABASE__ENGINE=postgresql
-ENVIRONMENT
-    mv "$run/services.env.new" "$run/services.env"
-  )
+  (umask 077 && client_environment "$(password postgres)" "$(password rabbitmq)" "" "$offset" >"$run/services.env.new")
+  mv "$run/services.env.new" "$run/services.env"
 }
 
 # --- commands

@@ -35,7 +35,7 @@ def test_the_database_asks_for_the_password():
 def test_redis_keeps_what_it_was_told(own_name):
     """It appends every write to a file."""
     place = settings("redis").redis
-    with redis.Redis(place.host, place.port) as client:
+    with redis.Redis(place.host, place.port, password=place.password or None) as client:
         assert client.config_get("appendonly") == {"appendonly": "yes"}
         assert client.set(f"{own_name}key", "1", ex=60)
         assert client.get(f"{own_name}key") == b"1"
