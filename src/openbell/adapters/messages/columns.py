@@ -1,7 +1,10 @@
 """Market events as columns: the fields that an event of its kind has, each packed one after the other, as in `proto/v1/market.proto`.
 
-A column is read where it lies in the message. One whose entries are all 0 may be missing, where the contract says so. What is no field of
-an event's kind (its `seq`, the bytes behind its last field) does not travel and comes back as 0.
+A column whose entries are all 0 may be missing, where the contract says so. What is no field of an event's kind (its `seq`, the bytes
+behind its last field) does not travel and comes back as 0.
+
+Between records and columns stands a *block*: the words of the records as rows of their own, int64 of shape (words, count), so that
+each column lies in one piece. Word 0, `seq`, is left out: the row 0 of a block is the word 1.
 """
 
 from dataclasses import dataclass
@@ -15,11 +18,11 @@ from openbell.model.events import BAR_RECORD, EVENT, EVENT_SIZE, QUOTE_RECORD, T
 
 Array = np.ndarray[Any, Any]
 
-#: 64-bit words in an event. One of them holds kind, side and instrument.
+#: 64-bit words in an event.
 WORDS = EVENT_SIZE // 8
-_KIND, _SIDE, _INSTRUMENT = (EVENT.fields[name][1] for name in ("kind", "side", "instrument"))  # type: ignore[index]
-_NAMES = _KIND // 8
-assert (_KIND, _INSTRUMENT) == (8 * _NAMES, 8 * _NAMES + 4)
+#: The row of a block that holds kind (byte 0), side (byte 1) and instrument (bytes 4 to 7).
+NAMES = 1
+assert [EVENT.fields[name][1] - 8 * (NAMES + 1) for name in ("kind", "side", "instrument")] == [0, 1, 4]  # type: ignore[index]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +31,13 @@ class Kind:
 
     number: int  # TRADE, QUOTE, BAR, TIMER
     field: str  # its columns in a TickBatch
-    words: tuple[tuple[str, int], ...]  # name of a column of 64-bit numbers, the word of the record it is
+    columns: tuple[str, ...]  # of 64-bit numbers, by the row of the block; empty for NAMES
     optional: str  # the one of them that may be missing, if any
 
 
 def _kind(number: int, field: str, record: np.dtype[Any], optional: str = "") -> Kind:
-    fields = {name: place[1] for name, place in (record.fields or {}).items() if place[0].itemsize == 8 and name != "seq"}
-    return Kind(number, field, tuple((name, offset // 8) for name, offset in fields.items()), optional)
+    fields = {place[1] // 8: name for name, place in (record.fields or {}).items() if place[0].itemsize == 8}
+    return Kind(number, field, tuple(fields.get(word, "") for word in range(1, record.itemsize // 8)), optional)
 
 
 TRADES = _kind(enums.TRADE, "trades", TRADE_RECORD, "trade_id")
@@ -45,54 +48,46 @@ KINDS = {kind.number: kind for kind in (TRADES, QUOTES, BARS, TIMERS)}
 
 
 def words_of(events: Array) -> Array:
-    """Events as 64-bit words: int64 of shape (count, WORDS)."""
-    return np.ascontiguousarray(events).view(np.int64).reshape(len(events), WORDS)
+    """Records of 96 bytes as 64-bit words: int64 of shape (count, WORDS)."""
+    return np.frombuffer(np.ascontiguousarray(events), np.int64).reshape(len(events), WORDS)
 
 
-def names_of(words: Array) -> tuple[Array, Array]:
-    """The kinds (uint8) and instruments (int32) of events given as words."""
-    return words.view(np.uint8)[:, _KIND], words.view(np.int32)[:, _INSTRUMENT // 4]
+def block_of(words: Array, rows: int = WORDS - 1) -> Array:
+    """The first rows of the block of records given as words."""
+    return np.ascontiguousarray(words[:, 1 : 1 + rows].T)
 
 
-def pack(kind: Kind, words: Array, columns: Any) -> None:
-    """Write events of one kind, given as words, into the message of its columns."""
-    if len(words) == 1:  # a column of one is a piece of the record
-        raw = words.tobytes()
-        for name, word in kind.words:
-            setattr(columns, name, raw[8 * word : 8 * word + 8])
-        if raw[_SIDE]:
-            columns.side = raw[_SIDE : _SIDE + 1]
-        if kind.optional and not any(getattr(columns, kind.optional)):
-            columns.ClearField(kind.optional)
-        return
-    for name, word in kind.words:
-        column = words[:, word]
-        if name != kind.optional or column.any():
-            setattr(columns, name, column.tobytes())
-    side = words.view(np.uint8)[:, _SIDE]
-    if side.any():
-        columns.side = side.tobytes()
+def pack(kind: Kind, block: Array, columns: Any) -> None:
+    """Write the block of events of one kind into the message of its columns."""
+    data, size = block.tobytes(), 8 * block.shape[1]
+    for row, name in enumerate(kind.columns):
+        column = data[row * size : (row + 1) * size]
+        if name and (name != kind.optional or column != bytes(size)):
+            setattr(columns, name, column)
+    side = data[NAMES * size + 1 : (NAMES + 1) * size : 8]
+    if side != bytes(len(side)):
+        columns.side = side
 
 
-def length(kind: Kind, columns: Any) -> int:
-    """How many events the columns have; DataError when that is not clear."""
-    size = len(columns.ts_available)
+def checked(kind: Kind, columns: Any) -> tuple[int, list[bytes]]:
+    """How many events the columns have, and the columns by the row of the block; DataError when they do not fit together."""
+    found = [getattr(columns, name) if name else columns.side for name in kind.columns]
+    size = len(found[0])
     if size % 8 or not size:
-        raise DataError(f"the column {kind.field}.ts_available has {size} bytes", "eight for each event")
-    for name, _ in kind.words:
-        found = len(getattr(columns, name))
-        if found != size and (found or name != kind.optional):
-            raise DataError(f"the column {kind.field}.{name} has {found} bytes", f"{size}, eight for each event")
-    if len(columns.side) not in (0, size // 8):
-        raise DataError(f"the column {kind.field}.side has {len(columns.side)} bytes", f"{size // 8}, one for each event")
-    return size // 8
+        raise DataError(f"the column {kind.field}.{kind.columns[0]} has {size} bytes", "eight for each event")
+    for name, column in zip(kind.columns, found, strict=True):
+        wanted = size if name else size // 8
+        if len(column) != wanted and (column or name not in ("", kind.optional)):
+            raise DataError(f"the column {kind.field}.{name or 'side'} has {len(column)} bytes", f"{wanted}, for {size // 8} events")
+    return size // 8, found
 
 
-def unpack(kind: Kind, columns: Any, instrument: int, words: Array) -> None:
-    """Write the events of columns whose `length` was checked into words, which are all 0."""
-    words[:, _NAMES] = instrument << 32 | kind.number
-    for name, word in kind.words:
-        if column := getattr(columns, name):
-            words[:, word] = np.frombuffer(column, "<i8")
-    if columns.side:
-        words.view(np.uint8)[:, _SIDE] = np.frombuffer(columns.side, np.uint8)
+def unpack(kind: Kind, columns: list[bytes], instrument: int, words: Array) -> None:
+    """Write the events of `checked` columns into words (int64 of shape (count, WORDS)), which are all 0."""
+    names = (instrument << 32 | kind.number).to_bytes(8, "little", signed=True) * len(words)
+    rows = [*columns[:NAMES], names, *columns[NAMES + 1 :]]
+    if not rows[-1]:
+        rows.pop()  # the optional column is the last
+    words[:, 1 : 1 + len(rows)] = np.frombuffer(b"".join(rows), "<i8").reshape(len(rows), -1).T
+    if columns[NAMES]:
+        words.view(np.uint8)[:, 8 * (NAMES + 1) + 1] = np.frombuffer(columns[NAMES], np.uint8)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import numpy as np
 
-from openbell.adapters.messages.columns import BARS, WORDS, length, pack, unpack, words_of
+from openbell.adapters.messages.columns import BARS, WORDS, block_of, checked, pack, unpack, words_of
 from openbell.adapters.messages.parsing import parsed
 from openbell.adapters.messages.structs import StructCodec
 from openbell.errors import DataError
@@ -116,7 +116,7 @@ def encode_candles(symbol: str, lot_size: float, bars: Array) -> bytes:
     """
     message = market_pb2.CandleBatch(symbol=symbol, lot_size=lot_size)
     if len(bars):
-        pack(BARS, words_of(bars), message.bars)
+        pack(BARS, block_of(words_of(bars)), message.bars)
     return message.SerializeToString()
 
 
@@ -125,8 +125,9 @@ def decode_candles(payload: bytes, instrument: int = 0) -> Candles:
     message = parsed(market_pb2.CandleBatch, payload)
     if not message.symbol or not message.lot_size > 0.0:
         raise DataError(f"candles of {message.symbol!r} in lots of {message.lot_size}", "a symbol, and a lot size above 0")
-    count = length(BARS, message.bars) if message.HasField("bars") else 0
+    if not message.HasField("bars"):
+        return Candles(message.symbol, message.lot_size, np.zeros(0, EVENT))
+    count, columns = checked(BARS, message.bars)
     words = np.zeros((count, WORDS), np.int64)
-    if count:
-        unpack(BARS, message.bars, instrument, words)
-    return Candles(message.symbol, message.lot_size, words.reshape(-1).view(EVENT))
+    unpack(BARS, columns, instrument, words)
+    return Candles(message.symbol, message.lot_size, np.frombuffer(words, EVENT))

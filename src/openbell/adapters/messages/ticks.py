@@ -8,14 +8,14 @@ An instrument's index is known within one process only; on the wire stands its s
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import numpy as np
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from openbell.adapters.messages.columns import KINDS, WORDS, Kind, length, names_of, pack, unpack, words_of
+from openbell.adapters.messages.columns import KINDS, NAMES, WORDS, Kind, block_of, checked, pack, unpack, words_of
 from openbell.adapters.messages.json_ticks import JsonTicks, decode_json
 from openbell.adapters.messages.parsing import parsed
 from openbell.errors import DataError
@@ -33,10 +33,11 @@ COUNT_MAX = 1 << 18
 PLAIN = f"V{EVENT_SIZE}"
 #: What a timer without an instrument is listed as.
 NOTHING = Listing("", 0.0, 0.0)
+#: The events of one kind in a message: kind, column of places, count, other columns.
+_Group = tuple[Kind, bytes, int, list[bytes]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class Part(msgspec.Struct, frozen=True, eq=False):
     """One message of a chunk: the events of one symbol."""
 
     source: str
@@ -70,8 +71,9 @@ def encode_chunk(
     count = len(events)
     assert count <= COUNT_MAX, f"a chunk of {count} events, at most {COUNT_MAX}"
     messages: dict[str, TickBatch] = {}
-    for words, index in _groups(words_of(events)):
-        kind, instrument = KINDS[int(words[0, 2]) & 0xFF], int(words[0, 2]) >> 32
+    for block, index in _groups(words_of(events)):
+        names = int(block[NAMES, 0])
+        kind, instrument = _kind_of(names), names >> 32
         assert 0 <= instrument < len(listings) or (instrument == -1 and kind.field == "timers"), f"{kind.field} of instrument {instrument}"
         listing = listings[instrument] if instrument >= 0 else NOTHING
         message = messages.get(listing.symbol)
@@ -81,29 +83,38 @@ def encode_chunk(
                 symbol=listing.symbol, lot_size=listing.lot_size, price_increment=listing.price_increment,
             )  # fmt: skip
         columns = getattr(message, kind.field)
-        columns.index = index
-        pack(kind, words, columns)
-        message.size += len(words)
+        if index:
+            columns.index = index
+        pack(kind, block, columns)
+        message.size += block.shape[1]
     for message in messages.values():
         message.parts = len(messages)
     return [(symbol, message.SerializeToString()) for symbol, message in messages.items()]
 
 
 def _groups(words: Array) -> list[tuple[Array, bytes]]:
-    """The events of each instrument and kind with their places, in the order in which they appear; one group needs no places."""
-    kinds, instruments = names_of(words)
-    key = instruments.astype(np.int64) * 8 + kinds
-    if len(words) < 2 or (key == key[0]).all():
-        return [(words, b"")] if len(words) else []
-    if key.min() >= -8 and key.max() < 1 << 15:
+    """The block of the events of each instrument and kind, with their places, in the order in which they appear; one needs no places."""
+    if not len(words):
+        return []
+    names = words[:, NAMES + 1] & ~0xFF00  # without the side
+    if len(words) == 1 or (names == names[0]).all():
+        return [(block_of(words, len(_kind_of(int(names[0])).columns)), b"")]
+    key = names >> 29 | names & 0xFF  # eight times the instrument, and the kind
+    if key.max() < 1 << 15:
         key = key.astype(np.int16)  # sorted in linear time
     order = np.argsort(key, kind="stable")
     key = key[order]
     cuts = [0, *(np.flatnonzero(key[1:] != key[:-1]) + 1).tolist(), len(words)]
-    words = words.view(PLAIN).take(order).view(np.int64).reshape(-1, WORDS)
+    rows = max(len(_kind_of(first).columns) for first in names[order[cuts[:-1]]].tolist())
+    block = block_of(words, rows).take(order, axis=1)
     places = order.astype("<u4")
-    groups = [(words[begin:end], places[begin:end]) for begin, end in pairwise(cuts)]
+    groups = [(block[:, begin:end], places[begin:end]) for begin, end in pairwise(cuts)]
     return [(group, index.tobytes()) for group, index in sorted(groups, key=lambda group: int(group[1][0]))]
+
+
+def _kind_of(names: int) -> Kind:
+    assert names & 0xFF in KINDS, f"an event of kind {names & 0xFF}: only trades, quotes, bars and timers travel here"
+    return KINDS[names & 0xFF]
 
 
 def decode_ticks(payload: bytes, instruments: Mapping[str, int], listings: Sequence[Listing]) -> Part | JsonTicks:
@@ -124,29 +135,31 @@ def decode_ticks(payload: bytes, instruments: Mapping[str, int], listings: Seque
     wanted = instrument >= 0 or not message.symbol
     if instrument >= 0:
         _check_units(message, listings[instrument])
-    groups = [(kind, getattr(message, kind.field)) for kind in KINDS.values() if message.HasField(kind.field)]
-    counts = [length(kind, columns) for kind, columns in groups]
-    index = _index(message, groups, counts)
+    groups: list[_Group] = []
+    for kind in KINDS.values():
+        if message.HasField(kind.field):
+            columns = getattr(message, kind.field)
+            groups.append((kind, columns.index, *checked(kind, columns)))
+    index = _index(message, groups)
     if not wanted:
-        index, counts, groups = np.zeros(0, "<u4"), [], []
-    elif not message.symbol and any(kind.field != "timers" for kind, _ in groups):
-        raise DataError(f"a message from {message.source} has prices and no symbol", "only timers without one")
-    words = np.zeros((sum(counts), WORDS), np.int64)
+        index, groups = np.zeros(0, "<u4"), []
+    elif not message.symbol and any(kind.field != "timers" for kind, *_ in groups):
+        raise DataError(f"a message from {message.source!r} has prices and no symbol", "only timers without one")
+    words = np.zeros((sum(count for _, _, count, _ in groups), WORDS), np.int64)
     begin = 0
-    for (kind, columns), count in zip(groups, counts, strict=True):
+    for kind, _, count, columns in groups:
         unpack(kind, columns, instrument, words[begin : begin + count])
         begin += count
-    events = words.view(PLAIN)[:, 0]
     if len(groups) > 1 and index is not None:
         order = np.argsort(index, kind="stable")
-        index, events = index[order], events.take(order)
+        index, words = index[order], words.take(order, axis=0)
         if (index[1:] == index[:-1]).any():
-            raise DataError(f"a message of {message.symbol} has two events at one place", "each place in the chunk once")
+            raise DataError(f"{_where(message)} has two events at one place", "each place in the chunk once")
     if index is not None and len(index) == message.count:
         index = None
     return Part(
         message.source, message.epoch, message.first, message.count, message.parts, message.cursor, message.symbol, message.size,
-        index, events.view(EVENT),
+        index, np.frombuffer(words, EVENT),
     )  # fmt: skip
 
 
@@ -177,15 +190,17 @@ def join_parts(parts: Sequence[Part]) -> Array:
 
 def _check(message: TickBatch) -> None:
     """That the numbers of the chunk can be true."""
-    count, where = message.count, f"a message of {message.symbol!r} from {message.source!r}"
+    count = message.count
     if not 1 <= count <= COUNT_MAX:
-        raise DataError(f"{where} is of a chunk of {count} events", f"from 1 to {COUNT_MAX}")
+        raise DataError(f"{_where(message)} is of a chunk of {count} events", f"from 1 to {COUNT_MAX}")
     if not 1 <= message.parts <= count:
-        raise DataError(f"{where} is of a chunk of {message.parts} messages and {count} events", "at least one event a message")
+        raise DataError(f"{_where(message)} is of a chunk of {message.parts} messages and {count} events", "at least one event a message")
     if not 0 <= message.first < (1 << 63) - count:
-        raise DataError(f"{where} begins at the place {message.first}", "0 or more, within 64 bits")
+        raise DataError(f"{_where(message)} begins at the place {message.first}", "0 or more, within 64 bits")
     if not 1 <= message.size <= count or (message.parts == 1) != (message.size == count):
-        raise DataError(f"{where} has {message.size} of {count} events in {message.parts} messages", "all events if it is the only one")
+        raise DataError(
+            f"{_where(message)} has {message.size} of {count} events in {message.parts} messages", "all events if it is the only one"
+        )
 
 
 def _check_units(message: TickBatch, listing: Listing) -> None:
@@ -199,20 +214,25 @@ def _check_units(message: TickBatch, listing: Listing) -> None:
             )  # fmt: skip
 
 
-def _index(message: TickBatch, groups: Sequence[tuple[Kind, Any]], counts: Sequence[int]) -> Array | None:
+def _index(message: Any, groups: Sequence[_Group]) -> Array | None:
     """The places (uint32) of the events of all groups; None when they are the whole chunk and in order."""
-    where = f"a message of {message.symbol!r} from {message.source!r}"
-    known = sum(counts)
+    known = sum(count for _, _, count, _ in groups)
     if known > message.size or (known < message.size and not UnknownFieldSet(message)):
-        raise DataError(f"{where} has {known} events", f"the {message.size} that it says it has")
-    if len(groups) == 1 and known == message.count and not groups[0][1].index:
+        raise DataError(f"{_where(message)} has {known} events", f"the {message.size} that it says it has")
+    if len(groups) == 1 and known == message.count and not groups[0][1]:
         return None
     places = []
-    for (kind, columns), count in zip(groups, counts, strict=True):
-        if len(columns.index) != 4 * count:
-            raise DataError(f"the column {kind.field}.index of {where} has {len(columns.index)} bytes", f"{4 * count}, four for each event")
-        index = np.frombuffer(columns.index, "<u4")
+    for kind, column, count, _ in groups:
+        if len(column) != 4 * count:
+            found = f"the column {kind.field}.index of {_where(message)} has {len(column)} bytes"
+            raise DataError(found, f"{4 * count}, four for each event")
+        index = np.frombuffer(column, "<u4")
         if index[-1] >= message.count or not (index[1:] > index[:-1]).all():
-            raise DataError(f"the column {kind.field}.index of {where} does not rise", f"places below {message.count}, each once, in order")
+            found = f"the column {kind.field}.index of {_where(message)} does not rise"
+            raise DataError(found, f"places below {message.count}, each once, in order")
         places.append(index)
     return np.concatenate(places) if places else np.zeros(0, "<u4")
+
+
+def _where(message: Any) -> str:
+    return f"a message of {message.symbol!r} from {message.source!r}"
