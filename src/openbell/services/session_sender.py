@@ -74,8 +74,8 @@ class SessionSender:
             self._bus.publish(self._topic, encode(self._told(error)), self.request.session)  # a bus that is full is not waited for
             raise
         except Exception as error:  # every error of a session reaches who asked for it
-            expected = isinstance(error, OpenbellError)
-            log.error("session failed", session=self.request.session, sent=self.sent, error=str(error), exc_info=not expected)
+            tell = log.warning if isinstance(error, OpenbellError) else log.exception
+            tell("session failed", session=self.request.session, events=self.sent, error=str(error))
             await self._put(self._told(error))
             await self._channel.send(self._told(error))
         else:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from openbell import backtest
-from openbell.adapters.stores.candles import CandleStore
+from openbell.adapters.stores.candles import SqliteCandleStore
 from openbell.adapters.stores.history import History, concatenate
 from openbell.adapters.stores.history.stored import StoredCandles
 from openbell.errors import DataError, UsageError
@@ -26,8 +26,8 @@ def rows(symbol, count, gap=0):
 @pytest.fixture
 def store(tmp_path):
     """Two symbols of which one begins the silence later."""
-    opened = CandleStore(tmp_path / "candles.db")
-    opened.add("run", 1, rows("AAA", 400, 30) + rows("BBB", 300, 7))
+    opened = SqliteCandleStore(tmp_path / "candles.db")
+    opened.add(rows("AAA", 400, 30) + rows("BBB", 300, 7))
     yield opened
     opened.close()
 
