@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from openbell.errors import UsageError
 from openbell.model import enums
 from openbell.model.events import EVENT
 from openbell.model.jit import join
@@ -18,6 +19,24 @@ BATCH_MAX = 1 << 18
 def concatenated(parts: Sequence[EventArray]) -> EventArray:
     """Arrays of EVENT as one; a single one is handed back as it is."""
     return parts[0] if len(parts) == 1 else join(parts)
+
+
+def numbered(events: EventArray, seq: int, now: int) -> tuple[EventArray, int]:
+    """A copy of events in their place in a total order after the event `seq` at the time `now` (ns), and how many times were raised.
+
+    `seq` goes on, and `ts_available` never falls. UsageError for something else than at most BATCH_MAX events.
+    """
+    if events.dtype != EVENT or events.ndim != 1 or len(events) > BATCH_MAX:
+        raise UsageError(f"events are {events.dtype} of shape {events.shape}", f"at most {BATCH_MAX} EVENT records", "cut the batch")
+    batch = join([events])
+    words = batch.view(np.int64).reshape(len(batch), -1)  # the first is `seq`, the second `ts_available`
+    words[:, 0] = np.arange(seq + 1, seq + 1 + len(batch))
+    available, raised = words[:, 1], 0
+    if available[0] < now or (len(batch) > 1 and (available[1:] < available[:-1]).any()):
+        told = available.copy()
+        np.maximum.accumulate(np.maximum(told, now), out=available)
+        raised = int(np.count_nonzero((available != told) & (told > 0)))
+    return batch, raised
 
 
 def request_event(

@@ -49,6 +49,12 @@ class Names:
             float(bar["notional"]) / volume if volume else None, int(bar["trades"]), True,
         )  # fmt: skip
 
+    def open_candle(self, bar: Any) -> Candle:
+        """A candle that is still open, from the kernel's builder."""
+        candle = self.candle(bar)
+        candle.complete = False
+        return candle
+
     def signal(self, command: Any) -> Signal:
         """A SIGNAL command."""
         return Signal(

@@ -3,11 +3,9 @@
 import socket
 from pathlib import Path
 
-import numpy as np
-
 from openbell.adapters.buses.inprocess import InProcessBus
 from openbell.adapters.feeds.base import Feed
-from openbell.adapters.stores.candles import CandleStore
+from openbell.adapters.stores.candles import SqliteCandleStore
 from openbell.adapters.stores.journal import SqliteJournal
 from openbell.engine.plan import Plan
 from openbell.model.time import MILLISECOND
@@ -22,7 +20,7 @@ from openbell.services.supervisor import Supervisor
 from openbell.services.topics import topics
 from openbell.services.trader import Trader
 from openbell.services.trading import TraderService
-from openbell.services.views import Candle, Price, ServiceView
+from openbell.services.views import Price, ServiceView
 
 #: Events between two checkpoints of the state: some tens of milliseconds of stepping after a crash.
 CHECKPOINT_EVENTS = 50_000
@@ -40,7 +38,7 @@ class Platform:
         self.bus = InProcessBus()
         self.bus.declare(*topics(buffer))
         trader = Trader.open(journal, run, plan, created_ns=created_ns, checkpoint_events=CHECKPOINT_EVENTS)
-        self.processor = ProcessorService(self.bus, self.names, CandleStore(candles), run)
+        self.processor = ProcessorService(self.bus, self.names, SqliteCandleStore(candles), run)
         self.portfolio = PortfolioService(self.bus, {MAIN: plan}, self.processor.speed_layer.last_price)
         self.trader = TraderService(self.bus, trader, self.metrics.on_step)
         self.feed = FeedService(self.bus, feed, lambda: trader.cursor)
@@ -87,12 +85,8 @@ class Platform:
             quantity = self.names.units(index, int(record["last_quantity"]))
             price = Price(float(record["last_price"]), bid, ask, quantity, int(record["ts_price"]) // MILLISECOND)
             own = builders[(builders["instrument"] == index) & (builders["end"] > 0)]
-            self.processor.speed_layer.restore(self.names.symbols[index], price, [self._open_candle(builder) for builder in own])
-
-    def _open_candle(self, builder: np.void) -> Candle:
-        candle = self.names.candle(builder["bars"][builder["slot"]])
-        candle.complete = False
-        return candle
+            opened = [self.names.open_candle(builder["bars"][builder["slot"]]) for builder in own]
+            self.processor.speed_layer.restore(self.names.symbols[index], price, opened)
 
     def views(self) -> list[ServiceView]:
         """How every service stands."""

@@ -39,6 +39,7 @@ class PublisherService(Service):
         self._topic = topic
         self._source = source
         self._listings = tuple(listings)
+        self._symbols = tuple(listing.symbol for listing in listings)
         self._database = database
         self._inbox = bus.subscribe(TICKS)
         self._epoch = 0
@@ -83,7 +84,8 @@ class PublisherService(Service):
         for symbol, payload in encode_chunk(
             events, self._listings, source=self._source, epoch=self._epoch, first=self._place, cursor=cursor
         ):
-            await self._market.send(self._topic, payload, symbol)
+            for key in (symbol,) if symbol else self._symbols:  # a timer is for all: in every partition somebody has candles to close
+                await self._market.send(self._topic, payload, key)
         self._place += len(events)
         self.cursor = cursor
         self.processed += len(events)

@@ -52,12 +52,16 @@ class SpeedLayer:
             changed.append(symbol)
         return changed, candles
 
+    def begin(self, symbol: str, candles: list[Candle]) -> None:
+        """Go on with the candles that are open."""
+        for candle in candles:
+            self.open[symbol, candle.timeframe] = candle
+
     def restore(self, symbol: str, price: Price, candles: list[Candle]) -> None:
         """Start from what the kernel knows after a restart."""
         self.prices[symbol] = price
         self.now = max(self.now, price.ts)
-        for candle in candles:
-            self.open[symbol, candle.timeframe] = candle
+        self.begin(symbol, candles)
 
     def _quote(self, symbol: str, event: Any) -> None:
         bid, ask, ts = float(event["quote"]["bid_price"]), float(event["quote"]["ask_price"]), int(event["ts_event"]) // MILLISECOND

@@ -10,16 +10,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-import numpy as np
-
 from openbell.adapters.stores.base import Checkpoint, Journal
 from openbell.engine.engine import Engine
 from openbell.engine.plan import Plan
-from openbell.errors import ConfigError, StorageError, UsageError
+from openbell.errors import ConfigError, StorageError
 from openbell.model import enums
-from openbell.model.events import EVENT
-from openbell.model.jit import join
-from openbell.services.intake import BATCH_MAX, EventArray, request_event
+from openbell.services.intake import EventArray, numbered, request_event
 from openbell.services.recovery import CommandArray, Recovery, decision_digest, no_commands, recover, source_of
 
 #: Takes (index of the first command in the run, commands). The same index may come again after a crash, with the same bytes.
@@ -109,7 +105,8 @@ class Trader:
             )
         if not len(events):
             return no_commands()
-        batch = self._number(events)
+        batch, raised = numbered(events, self.seq, int(self.engine.head["now"]))
+        self.raised += raised
         self._whole = False  # until the batch is journaled, the engine is ahead of what a restart would find
         commands = self.engine.run(batch)
         outside = self.plan.venue.fill_model == enums.FILL_OUTSIDE and bool((commands["kind"] <= enums.CANCEL).any())
@@ -125,20 +122,6 @@ class Trader:
         if self.seq - self._checkpoint >= self.checkpoint_events:
             self.checkpoint()
         return commands
-
-    def _number(self, events: EventArray) -> EventArray:
-        """A copy of the events in their place in the total order: `seq` goes on, `ts_available` never falls."""
-        if events.dtype != EVENT or events.ndim != 1 or len(events) > BATCH_MAX:
-            raise UsageError(f"events are {events.dtype} of shape {events.shape}", f"at most {BATCH_MAX} EVENT records", "cut the batch")
-        batch = join([events])
-        words = batch.view(np.int64).reshape(len(batch), -1)  # the first is `seq`, the second `ts_available`
-        words[:, 0] = np.arange(self.seq + 1, self.seq + 1 + len(batch))
-        available, now = words[:, 1], int(self.engine.head["now"])
-        if available[0] < now or (len(batch) > 1 and (available[1:] < available[:-1]).any()):
-            told = available.copy()
-            np.maximum.accumulate(np.maximum(told, now), out=available)
-            self.raised += int(np.count_nonzero((available != told) & (told > 0)))
-        return batch
 
     def request(self, action: int, **fields: Any) -> CommandArray:
         """What a user asks for, as one event of the same order; the fields are those of `request_event`."""
