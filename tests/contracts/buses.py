@@ -44,9 +44,8 @@ async def in_process(prefix: str) -> AsyncIterator[Connect]:
 @asynccontextmanager
 async def kafka(prefix: str) -> AsyncIterator[Connect]:
     """The Kafka of the environment; topics and groups of the test are deleted afterwards."""
-    from confluent_kafka.admin import AdminClient
-
     from openbell.adapters.buses.kafka import KafkaBus
+    from tests.kafka import remove
 
     cluster = settings("kafka").kafka
     made: list[KafkaBus] = []
@@ -60,17 +59,77 @@ async def kafka(prefix: str) -> AsyncIterator[Connect]:
     finally:
         for bus in made:
             await bus.close()
-        admin = AdminClient({"bootstrap.servers": cluster.servers})
-        groups = [group.group_id for group in admin.list_consumer_groups().result().valid if group.group_id.startswith(prefix)]
-        topics = [topic for topic in admin.list_topics(timeout=SECONDS).topics if topic.startswith(prefix)]
-        for delete, names in ((admin.delete_consumer_groups, groups), (admin.delete_topics, topics)):
-            for answer in delete(names).values() if names else ():
-                await asyncio.wrap_future(answer)
+        await remove(cluster.servers, prefix)
+
+
+@asynccontextmanager
+async def redis_streams(prefix: str) -> AsyncIterator[Connect]:
+    """The Redis of the environment; keys of the test are deleted afterwards."""
+    from openbell.adapters.buses.redis import RedisStreamBus
+    from openbell.adapters.redis_server import RedisServer
+
+    server = RedisServer.at(settings("redis").redis)
+    made: list[Bus] = []
+
+    def connect() -> Bus:
+        made.append(RedisStreamBus(server, f"{prefix}{len(made)}", prefix=prefix))
+        return made[-1]
+
+    try:
+        yield connect
+    finally:
+        for bus in made:
+            await bus.close()
+        async with server.client() as client:
+            async for key in client.scan_iter(f"{prefix}*", 1000):
+                await client.delete(key)
+
+
+@asynccontextmanager
+async def redis_channels(prefix: str) -> AsyncIterator[Connect]:
+    """The Redis of the environment; channels leave nothing behind."""
+    from openbell.adapters.buses.redis import RedisPubSubBus
+
+    server = settings("redis").redis
+    made: list[Bus] = []
+
+    def connect() -> Bus:
+        made.append(RedisPubSubBus(server, f"{prefix}{len(made)}"))
+        return made[-1]
+
+    try:
+        yield connect
+    finally:
+        for bus in made:
+            await bus.close()
+
+
+@asynccontextmanager
+async def rabbitmq(prefix: str) -> AsyncIterator[Connect]:
+    """The RabbitMQ of the environment; queues and exchanges of the test are deleted afterwards."""
+    from tests.rabbitmq import OwnBus, remove
+
+    server = settings("rabbitmq").rabbitmq
+    made: list[OwnBus] = []
+
+    def connect() -> Bus:
+        made.append(OwnBus(server, f"{prefix}{len(made)}", prefix.rstrip("-")))
+        return made[-1]
+
+    try:
+        yield connect
+    finally:
+        for bus in made:
+            await bus.close()
+        await remove(server, *made)
 
 
 MAKERS = [
     pytest.param(Maker(in_process, over_network=False), id="in-process"),
     pytest.param(Maker(kafka, keeps_history=True), id="kafka", marks=pytest.mark.services),
+    pytest.param(Maker(rabbitmq), id="rabbitmq", marks=pytest.mark.services),
+    pytest.param(Maker(redis_streams, keeps_history=True), id="redis-streams", marks=pytest.mark.services),
+    pytest.param(Maker(redis_channels, has_groups=False), id="redis-channels", marks=pytest.mark.services),
 ]
 
 

@@ -149,7 +149,8 @@ class GroupReader(StreamReader):
             while (left := next_renewal - time.monotonic()) > 0.0:
                 await self._commit(link, self._released())
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), left)
+                    async with asyncio.timeout(left):
+                        await self._wake.wait()
                 self._wake.clear()
                 if time.monotonic() > self._valid_until:
                     break

@@ -132,7 +132,8 @@ class StreamReader:
                     self.quiet.set()
                 self._room.clear()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._room.wait(), BLOCK_MS / 1000)
+                    async with asyncio.timeout(BLOCK_MS / 1000):
+                        await self._room.wait()
             else:
                 await self._read(link)
 
