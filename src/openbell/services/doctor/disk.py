@@ -35,7 +35,7 @@ def folders_of(settings: Settings) -> dict[str, Path]:
     return {key: path for path, key in seen.items()}
 
 
-def folder(key: str, path: Path) -> Iterator[Finding]:
+def folder(key: str, path: Path, mounts: Path = _MOUNTS) -> Iterator[Finding]:
     """Everything about one folder. One that is not there yet is judged by the one it would be made in."""
     try:
         there = existing(path)
@@ -50,7 +50,7 @@ def folder(key: str, path: Path) -> Iterator[Finding]:
         return
     made = "" if there == path else " (will be made)"
     yield from _space(key, path, there, made)
-    yield from _kind(key, path, file_system(there))
+    yield from _kind(key, path, file_system(there, mounts))
     yield _speed(key, confirm_ms(there))
 
 

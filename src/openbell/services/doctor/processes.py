@@ -4,6 +4,7 @@ Where there is no /proc, or another user's process is in the way, the answer is 
 """
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -54,10 +55,11 @@ def lock_holder(path: Path) -> Process | None:
         state, rows = path.stat(), (_PROC / "locks").read_text().splitlines()
     except OSError:
         return None
+    place = f"{os.major(state.st_dev):02x}:{os.minor(state.st_dev):02x}:{state.st_ino}"
     for row in rows:
+        # 1: POSIX ADVISORY WRITE 812 fe:00:1234 0 EOF
         fields = row.split()
-        inode = fields[5].rpartition(":")[2] if len(fields) > 5 else ""
-        if inode == str(state.st_ino) and "WRITE" in fields and fields[4].isdigit():
+        if "WRITE" in fields and fields[4].isdigit() and fields[5] == place:
             return process(int(fields[4]))
     return None
 

@@ -23,7 +23,7 @@ _LOGIN = "export OPENBELL_RABBITMQ__USER=... OPENBELL_RABBITMQ__PASSWORD=...    
 
 
 @dataclass(slots=True)
-class _Seen:
+class Seen:
     """What the server told."""
 
     version: str = ""
@@ -40,7 +40,7 @@ def server(settings: Settings) -> Iterator[Finding]:
         yield refused
         return
     try:
-        seen = asyncio.run(_look(rabbit))
+        seen = asyncio.run(look(rabbit))
     except BusError as error:
         yield problem("RabbitMQ", error.found, error.expected, *_remedy(rabbit, error))
         return
@@ -63,8 +63,11 @@ def _letters(count: int) -> Finding:
     return ok("dead letters", "none")
 
 
-async def _look(rabbit: RabbitSettings) -> _Seen:
-    """Connect, and try out what the platform does; BusError when the server does not let us."""
+async def look(rabbit: RabbitSettings, letters: str = "") -> Seen:
+    """Connect, and try out what the platform does; BusError when the server does not let us.
+
+    `letters` is the queue of dead letters where it has another name than the platform's.
+    """
     from openbell.adapters.buses.rabbitmq.server import LostError, connect, disconnect
 
     try:
@@ -72,9 +75,9 @@ async def _look(rabbit: RabbitSettings) -> _Seen:
             connection = await connect(rabbit, "openbell doctor")
     except (LostError, TimeoutError) as error:
         raise _named(rabbit, str(error) or f"no answer within {ANSWER_SECONDS:g} s") from None
-    seen = _Seen(str(connection.server_properties.get("version", "0")))
+    seen = Seen(str(connection.server_properties.get("version", "0")))
     try:
-        seen.dead_letters = await _dead_letters(connection)
+        seen.dead_letters = await _dead_letters(connection, letters)
         await _may_make_queues(rabbit, connection)
         seen.takes_messages = await _takes_messages(connection)
     finally:
@@ -82,7 +85,7 @@ async def _look(rabbit: RabbitSettings) -> _Seen:
     return seen
 
 
-async def _dead_letters(connection: "Connection") -> int:
+async def _dead_letters(connection: "Connection", queue: str) -> int:
     """How many there are; a queue that nobody needed so far has none."""
     from aiormq import ChannelNotFoundEntity
 
@@ -90,7 +93,7 @@ async def _dead_letters(connection: "Connection") -> int:
 
     channel = await connection.channel(publisher_confirms=False)
     try:
-        declared = await channel.queue_declare(Topology().dead_letters.name, passive=True, timeout=ANSWER_SECONDS)
+        declared = await channel.queue_declare(queue or Topology().dead_letters.name, passive=True, timeout=ANSWER_SECONDS)
     except ChannelNotFoundEntity:
         return 0
     await channel.close()

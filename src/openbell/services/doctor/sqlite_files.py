@@ -1,5 +1,6 @@
 """The SQLite files: who writes them, whether they are whole, and which revision they have."""
 
+import fcntl
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -70,13 +71,19 @@ def whole(path: Path, seconds: float = READ_SECONDS) -> str:
 
 
 def _writer(path: Path) -> Process | None:
-    """The openbell that writes a journal, by the lock beside it."""
-    lock = path.with_name(path.name + ".lock")
-    holder = lock_holder(lock)
-    if holder is not None and holder.pid == 0:
-        text = lock.read_text().strip()
-        return process(int(text)) if text.isdigit() else holder
-    return holder
+    """The openbell that writes a journal: it holds a lock on the file beside it, and its number stands in there."""
+    try:
+        lock = path.with_name(path.name + ".lock").open()
+    except OSError:
+        return None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            text = lock.read(32).strip()
+            pid = int(text) if text.isdigit() else 0
+            return process(pid) or Process(pid, "of another machine or container")
+    return None
 
 
 def _unlocked(check: str, path: Path) -> Iterator[Finding]:
