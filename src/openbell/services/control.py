@@ -48,7 +48,8 @@ class ControlChannel:
         self.name = name
         #: How others see it: the service and the process.
         self.sender = f"{name}-{os.getpid()}-{uuid4().hex[:6]}"
-        self.refused = 0  # messages that could not be read
+        self.processed = 0  # messages that came
+        self.refused = 0  # of them, those that could not be read
         self._bus = bus
         self._topic = topic
         self._routes: dict[type[Any], list[_Route]] = {}
@@ -68,6 +69,11 @@ class ControlChannel:
         self._inbox = self._bus.subscribe(self._topic)
         await self._inbox.ready()
         self._task = asyncio.create_task(self._listen(self._inbox), name=f"control of {self.name}")
+
+    async def run(self) -> None:
+        """Until it is stopped, or the bus is closed. Raises the BusError that ended it."""
+        assert self._task is not None, "a channel is started first"
+        await asyncio.shield(self._task)
 
     async def stop(self) -> None:
         """Listen no more."""
@@ -125,8 +131,10 @@ class ControlChannel:
             while messages := await inbox.take():
                 for message in messages:
                     await self._take(message.payload)
+                    self.processed += 1
         except BusError as error:
             log.error("the control channel is gone", channel=self._topic, error=str(error))
+            raise
 
     async def _take(self, payload: bytes) -> None:
         """One message, whatever it is."""

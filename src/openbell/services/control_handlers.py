@@ -8,8 +8,36 @@ from openbell.services.control import ControlChannel
 from openbell.services.feed import FeedService
 from openbell.services.service import Service
 
-#: Follows symbols, or no longer; says what is followed then. Raises OpenbellError for what cannot be.
-Follow = Callable[[bool, tuple[str, ...]], Awaitable[Sequence[str]]]
+#: Follows symbols (True), or no longer (False). Raises OpenbellError for what cannot be.
+Follow = Callable[[bool, tuple[str, ...]], Awaitable[None]]
+
+
+class ControlService(Service):
+    """Listens on the control channel for a process, and says how `services` stand."""
+
+    name = "control"
+
+    def __init__(self, channel: ControlChannel, services: Callable[[], Sequence[Service]]) -> None:
+        super().__init__()
+        self.channel = channel
+        answer_status(channel, services)
+
+    async def start(self) -> None:
+        """Begin to listen."""
+        await self.channel.start()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await self.channel.run()
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        await self.channel.stop()
+
+    @property
+    def detail(self) -> str:
+        """What came."""
+        return f"{self.channel.processed:,} messages, {self.channel.refused:,} that could not be read"
 
 
 def status_of(service: Service, request: str = "") -> StatusReply:
