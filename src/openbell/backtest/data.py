@@ -1,5 +1,6 @@
 """From whatever a user calls data to batches of events in one total order, with flat memory."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ _SPACINGS = tuple(
 )
 
 
-class EventSource:
+class EventSource(ABC):
     """Numbered events in batches, wherever they come from, and what a plan has to know of them."""
 
     name: str  # what a result calls it
@@ -34,9 +35,9 @@ class EventSource:
     bar_timeframe_ns: int  # of the bars in it, 0 when there are none
     lot_size: float  # units in one lot, of every symbol
 
+    @abstractmethod
     def __iter__(self) -> Iterator[np.ndarray[Any, Any]]:
         """Arrays of EVENT in time order, never empty, with `seq` 1, 2, 3, ... Raises DataError at what cannot be used."""
-        raise NotImplementedError
 
     def notes(self) -> list[str]:
         """Sentences about the data for the user, once all of it was read; none when all was well."""

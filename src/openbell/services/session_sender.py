@@ -60,7 +60,7 @@ class SessionSender:
         self._news.set()
 
     def pause(self, paused: bool) -> None:
-        """Send no more for now, or go on."""
+        """Send no more until told to go on, or go on."""
         self.paused = paused
         self._news.set()
 
