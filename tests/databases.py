@@ -8,14 +8,14 @@ from dataclasses import replace
 import psycopg
 
 from openbell.adapters.stores.database import Address
-from openbell.config import load_settings
 from openbell.services.stores import place_of
+from tests.servers import settings
 
 
 def address() -> Address:
-    """The database of the environment."""
-    place = place_of(load_settings(folder="/nowhere").database)
-    assert isinstance(place, Address), 'no server is set: scripts/services.sh up; eval "$(scripts/services.sh env)"'
+    """The database of the environment, or the one of this checkout."""
+    place = place_of(settings("postgres").database)
+    assert isinstance(place, Address)
     return place
 
 
