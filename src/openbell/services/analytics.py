@@ -8,7 +8,7 @@ import math
 from collections import OrderedDict
 from typing import Any
 
-from openbell.adapters.stores.candles import CandleStore
+from openbell.adapters.stores.candles_base import CandleStore
 from openbell.indicators import Atr, Bollinger, Ema, RealisedVolatility, Rsi, Sma, Vwap
 from openbell.model.time import MILLISECOND, parse_timeframe
 from openbell.services.speed_layer import SpeedLayer

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from openbell.adapters.stores.candles import CandleStore
+from openbell.adapters.stores.candles_base import CandleStore
 from openbell.services.speed_layer import SpeedLayer
 from openbell.services.views import Candle
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from openbell.adapters.buses.base import Bus
 from openbell.adapters.feeds.base import EventArray
-from openbell.adapters.stores.candles import CandleStore
+from openbell.adapters.stores.candles_base import CandleStore
 from openbell.model import enums
 from openbell.services.archive import CandleArchive
 from openbell.services.intake import concatenated
@@ -33,10 +33,10 @@ class ProcessorService(Service):
         self.archive = CandleArchive(store, self.speed_layer, self.flush)
         self._bus = bus
         self._names = names
-        self._run = run
         self._inbox = bus.subscribe((COMMANDS, TICKS))
         self._waiting: list[Candle] = []
-        self._covered = store.covered(run)
+        self._progress = store.progress(run)
+        self._covered = self._progress.position
         self._is_new_run = self._covered == 0
         self._writing: asyncio.Task[None] | None = None
 
@@ -108,11 +108,11 @@ class ProcessorService(Service):
         if self._is_new_run:
             self.archive.store.forget(self._names.symbols, min(candle.ts for candle in candles))
             self._is_new_run = False
+        advance = self._progress.advance(covered)
         self.archive.store.add(
-            self._run,
-            covered,
-            [(c.symbol, c.timeframe, c.ts, c.open, c.high, c.low, c.close, c.volume, c.vwap, c.trades) for c in candles],
+            [(c.symbol, c.timeframe, c.ts, c.open, c.high, c.low, c.close, c.volume, c.vwap, c.trades) for c in candles], advance
         )
+        self._progress = advance.after
 
     async def stop(self) -> None:
         """Write what waits and close the store."""

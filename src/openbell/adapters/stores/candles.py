@@ -1,101 +1,91 @@
-"""Closed candles in SQLite: one table, the timeframe a column, written in batches, read by range.
+"""Closed candles in one table, the timeframe a column, read by range. The contract is in `openbell.adapters.stores.candles_base`.
 
-The index of the latest command that is in the table is kept beside it, in the same transaction. So after a crash the rest is taken from
-the journal, and a candle written twice is the same candle.
+What is read is the same in SQLite and PostgreSQL; writing to PostgreSQL is in `openbell.adapters.stores.postgres_candles`.
 """
 
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from threading import Lock
-from typing import Any
 
-from openbell.adapters.stores.sqlite import connect, storage_errors
+from openbell.adapters.stores.candles_base import COLUMNS, CandleStore, Row, Series
+from openbell.adapters.stores.database import Address, Database, Statements
+from openbell.adapters.stores.progress import Advance, Progress, move, read_progress
+from openbell.adapters.stores.sqlite_database import SqliteDatabase
 
-#: "obcd": the application id of the file.
-APPLICATION_ID = 0x6F626364
-VERSION = 1
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS candles (
-    symbol TEXT NOT NULL,
-    timeframe TEXT NOT NULL,
-    ts INTEGER NOT NULL,      -- start, ms since 1970 UTC
-    open REAL NOT NULL,
-    high REAL NOT NULL,
-    low REAL NOT NULL,
-    close REAL NOT NULL,
-    volume REAL NOT NULL,     -- units
-    vwap REAL,
-    trades INTEGER NOT NULL,
-    PRIMARY KEY (symbol, timeframe, ts)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS progress (
-    run TEXT PRIMARY KEY,
-    commands INTEGER NOT NULL -- of the run, all of whose candles are in the table
-) WITHOUT ROWID;
-"""
-
-#: symbol, timeframe, ts (ms), open, high, low, close, volume, vwap, trades
-Row = tuple[str, str, int, float, float, float, float, float, float | None, int]
+#: Candles that are made ready for the database at a time.
+PIECE = 50_000
 
 
-class CandleStore:
-    """The candles of all runs. Safe for several threads; raises StorageError when the disk refuses."""
+class CandleTable:
+    """What every store of candles has in common: reading, forgetting, progress."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with storage_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        self._sql: sqlite3.Connection = connect(path, True, APPLICATION_ID, VERSION)
-        self._lock = Lock()
-        with storage_errors(path):
-            self._sql.executescript(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; {_SCHEMA}")
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
-    def add(self, run: str, commands: int, rows: Sequence[Row]) -> None:
-        """Write candles, with which the run's first `commands` commands are covered."""
-        with self._lock, storage_errors(self.path):
-            self._sql.execute("BEGIN")
-            try:
-                self._sql.executemany(f"INSERT OR REPLACE INTO candles VALUES ({', '.join('?' * 10)})", rows)
-                self._sql.execute("INSERT OR REPLACE INTO progress VALUES (?, ?)", (run, commands))
-                self._sql.execute("COMMIT")
-            except BaseException:
-                if self._sql.in_transaction:
-                    self._sql.execute("ROLLBACK")
-                raise
-
-    def covered(self, run: str) -> int:
-        """How many commands of the run are covered."""
-        found = self._select("SELECT commands FROM progress WHERE run = ?", (run,))
-        return int(found[0][0]) if found else 0
+    def progress(self, reader: str, partition: int = 0) -> Progress:
+        """How far a reader has come; the beginning when it never stored anything."""
+        return read_progress(self._database, reader, partition)
 
     def forget(self, symbols: Sequence[str], since: int) -> None:
-        """Drop candles that start at `since` (ms) or later: a session that is played again brings its own."""
-        with self._lock, storage_errors(self.path):
-            self._sql.executemany("DELETE FROM candles WHERE symbol = ? AND ts >= ?", [(symbol, since) for symbol in symbols])
+        """Drop candles that start at `since` (ms) or later."""
+        rows = [(symbol, since) for symbol in symbols]
+        self._database.run(lambda sql: sql.many("DELETE FROM candles WHERE symbol = ? AND ts >= ?", rows))
 
     def read(self, symbol: str, timeframe: str, start: int, end: int, limit: int) -> list[Row]:
         """The newest `limit` candles with start <= ts < end (ms), oldest first."""
-        query = "SELECT * FROM candles WHERE symbol = ? AND timeframe = ? AND ts >= ? AND ts < ? ORDER BY ts DESC LIMIT ?"
-        return self._select(query, (symbol, timeframe, start, end, limit))[::-1]
+        return self._database.select(_READ, (symbol, timeframe, start, end, limit))[::-1]
 
     def moved(self, symbol: str, timeframe: str, since: int) -> tuple[float | None, float, int, int]:
         """(Open of the first candle, volume, trades, start of the last) since a time (ms); (None, 0, 0, 0) without candles."""
-        query = "SELECT sum(volume), sum(trades), min(ts), max(ts) FROM candles WHERE symbol = ? AND timeframe = ? AND ts >= ?"
-        volume, trades, first, last = self._select(query, (symbol, timeframe, since))[0]
+        volume, trades, first, last = self._database.select(_MOVED, (symbol, timeframe, since))[0]
         if first is None:
             return None, 0.0, 0, 0
-        query = "SELECT open FROM candles WHERE symbol = ? AND timeframe = ? AND ts = ?"
-        return self._select(query, (symbol, timeframe, first))[0][0], volume, trades, last
+        return self._database.select(_OPEN, (symbol, timeframe, first))[0][0], volume, int(trades), last
 
     def check(self) -> None:
-        """Raise StorageError when the file cannot be read."""
-        self._select("SELECT 1 FROM progress LIMIT 1", ())
+        """Raise StorageError when the store cannot be read."""
+        self._database.select("SELECT 1 FROM progress LIMIT 1")
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._sql.close()
+        """Let go of files and connections; may be called twice."""
+        self._database.close()
 
-    def _select(self, query: str, values: tuple[object, ...]) -> list[Any]:
-        with self._lock, storage_errors(self.path):
-            return self._sql.execute(query, values).fetchall()
+
+def open_candles(place: Path | Address) -> CandleStore:
+    """The candles of a database, which is brought to the newest revision."""
+    if isinstance(place, Path):
+        return SqliteCandleStore(place)
+    from openbell.adapters.stores.postgres_candles import PostgresCandleStore
+
+    return PostgresCandleStore(place)
+
+
+class SqliteCandleStore(CandleTable):
+    """A `CandleStore` in a SQLite file."""
+
+    def __init__(self, place: Path | SqliteDatabase) -> None:
+        super().__init__(place if isinstance(place, SqliteDatabase) else SqliteDatabase(place))
+
+    def add(self, rows: Sequence[Row], advance: Advance | None = None) -> None:
+        """Write candles, and the step of progress that they belong to."""
+
+        def write(sql: Statements) -> None:
+            if advance is None or move(sql, advance):
+                sql.many(_REPLACE, rows)
+
+        self._database.run(write)
+
+    def load(self, *series: Series) -> int:
+        """Write history, each symbol and timeframe at most once in a call; returns the number of candles."""
+        for one in series:
+            for first in range(0, len(one), PIECE):
+                rows = one.take(slice(first, first + PIECE)).rows()
+                self._database.run(lambda sql, rows=rows: sql.many(_REPLACE, rows))  # type: ignore[misc]
+        return sum(map(len, series))
+
+
+_READ = f"""
+SELECT {", ".join(COLUMNS)} FROM candles WHERE symbol = ? AND timeframe = ? AND ts >= ? AND ts < ? ORDER BY ts DESC LIMIT ?
+"""
+_MOVED = "SELECT sum(volume), sum(trades), min(ts), max(ts) FROM candles WHERE symbol = ? AND timeframe = ? AND ts >= ?"
+_OPEN = "SELECT open FROM candles WHERE symbol = ? AND timeframe = ? AND ts = ?"
+_REPLACE = f"INSERT OR REPLACE INTO candles ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"

@@ -28,7 +28,14 @@ class Address:
         return f"database {self.name} on {self.host}:{self.port}"
 
 
-class Statements(Protocol):
+class Reading(Protocol):
+    """What answers questions."""
+
+    def select(self, query: str, values: Values = ()) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
+
+
+class Statements(Reading, Protocol):
     """What can be said within a transaction."""
 
     @property
@@ -41,18 +48,12 @@ class Statements(Protocol):
     def many(self, query: str, rows: Iterable[Values]) -> None:
         """The same statement for many rows."""
 
-    def select(self, query: str, values: Values = ()) -> list[tuple[Any, ...]]:
-        """The rows of a query."""
 
-
-class Database(Protocol):
+class Database(Reading, Protocol):
     """Open, at the newest revision, and safe for several threads. Everything raises StorageError when the database refuses."""
 
     def run(self, work: Callable[[Statements], T]) -> T:
         """Do the work in one transaction, and return what it returns. It may be called again when the server goes away meanwhile."""
-
-    def select(self, query: str, values: Values = ()) -> list[tuple[Any, ...]]:
-        """The rows of a query that changes nothing."""
 
     def close(self) -> None:
         """Let go of files and connections; may be called twice."""

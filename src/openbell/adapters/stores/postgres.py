@@ -85,7 +85,7 @@ class PostgresDatabase:
                 if monotonic() > deadline:
                     connect(self.address).close()  # raises what is the matter
             except psycopg.Error as error:
-                if not may_pass(error) or monotonic() > deadline:
+                if self._pool.closed or not may_pass(error) or monotonic() > deadline:
                     raise named(self.address, error) from error
                 repeated = True
             sleep(pause)

@@ -9,7 +9,7 @@ stop.
 from dataclasses import dataclass
 from time import time_ns
 
-from openbell.adapters.stores.database import Statements
+from openbell.adapters.stores.database import Reading, Statements
 from openbell.errors import FencedError
 
 
@@ -40,7 +40,7 @@ class Advance:
     after: Progress
 
 
-def read_progress(sql: Statements, reader: str, partition: int) -> Progress:
+def read_progress(sql: Reading, reader: str, partition: int) -> Progress:
     """What is stored, or the beginning."""
     found = sql.select("SELECT position, cursor, state FROM progress WHERE reader = ? AND partition = ?", (reader, partition))
     return Progress(reader, partition, *found[0]) if found else Progress(reader, partition)
@@ -59,9 +59,15 @@ def move(sql: Statements, advance: Advance) -> bool:
     stored = read_progress(sql, after.reader, after.partition)
     if sql.repeated and stored == after:
         return False
+    who = f"{after.reader}, partition {after.partition}"
+    if stored.position < advance.expected:
+        raise FencedError(
+            f"{who}: the database went back to position {stored.position}", f"position {advance.expected}, which was stored",
+            "go on from what is stored",
+        )  # fmt: skip
     raise FencedError(
-        f"{after.reader}, partition {after.partition}: another process has taken over and stands at {stored.position}",
-        f"position {advance.expected}, where this one stood", "let only one of them run, or go on from what is stored",
+        f"{who}: another process has taken over and stands at {stored.position}", f"position {advance.expected}, where this one stood",
+        "let only one of them run, or go on from what is stored",
     )  # fmt: skip
 
 
