@@ -19,11 +19,12 @@ from openbell.engine.plan import Plan
 from openbell.services.processes.edge import check_buses
 from openbell.services.processes.fleet import Fleet, environment_of
 from openbell.services.processes.process import open_journal
+from openbell.services.processes.status import ProcessHealth
 
 #: Who has to be there before the first tick, in the order in which they are started.
 FIRST = ("portfolio", "orders", "processor", "trader")
 #: How long (seconds) everything may take.
-PATIENCE_S = 120.0
+PATIENCE_S = 60.0
 
 
 def run_in_processes(speed: str, json: Path | None, data_dir: Path | None) -> None:
@@ -68,15 +69,21 @@ def play(fleet: Fleet) -> float:
     fleet.wait_healthy(*FIRST)
     began = time.perf_counter()
     fleet.start("ingest")
-    fleet.wait("ingest", lambda health: "feed" in health.checks and health.checks["feed"].detail.endswith("has ended"), "done", PATIENCE_S)
-    ingest = fleet.wait("ingest", lambda health: bool(health.progress.get("publisher")), "published", 10.0)
-    (published,) = ingest.progress["publisher"].values()
+    ingest = fleet.wait("ingest", is_published, "at the end of the recording", PATIENCE_S)
+    published = ingest.progress["publisher"]["confirmed"]
     trader = fleet.wait("trader", lambda health: health.progress["trader"]["events"] >= published, "at the last tick", PATIENCE_S)
     commands = trader.progress["trader"]["commands"]
     fleet.wait("trader", lambda health: health.progress["trader"]["sent"] >= commands, "confirmed", 30.0)
     fleet.wait("portfolio", lambda health: health.progress["portfolio"]["commands main"] >= commands, "at the last command", 30.0)
     seconds = time.perf_counter() - began
     return seconds
+
+
+def is_published(health: ProcessHealth) -> bool:
+    """Whether a feed has ended and the bus has all of it."""
+    told = health.progress
+    has_ended = health.checks["feed"].detail.endswith("has ended")
+    return has_ended and told["feed"]["published"] == told["publisher"]["confirmed"]
 
 
 def result_of(journal: Journal, seconds: float) -> dict[str, Any]:

@@ -81,8 +81,9 @@ class FeedService(Service):
         self.processed += count
 
     def progress(self) -> dict[str, int]:
-        """By source, how many events were handed out, where the feed counts them."""
-        return self._feed.positions() if isinstance(self._feed, Positioned) else {}
+        """How many events were published; where the feed's sources count theirs, also how far each is."""
+        counted = self._feed.positions() if isinstance(self._feed, Positioned) else {}
+        return {"published": self.processed, **counted}
 
     @property
     def detail(self) -> str:

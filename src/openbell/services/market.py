@@ -28,6 +28,7 @@ from openbell.model.jit import join
 from openbell.services.candle_maker import CandleMaker, Kept
 from openbell.services.intake import EventArray
 from openbell.services.names import Names
+from openbell.services.paced import Paced
 from openbell.services.service import Service
 from openbell.services.speed_layer import SpeedLayer
 
@@ -72,32 +73,22 @@ class MarketService(Service):
         """Until cancelled."""
         subscription: Any = self._market.subscribe(self._topic, "processor")
         self._subscription = subscription
-        loop = asyncio.get_running_loop()
-        taking: asyncio.Task[list[Message]] | None = None
+        paced = Paced(subscription, STORE_EVERY_S, MESSAGES_MAX)
         try:
             await subscription.ready()
-            due = loop.time() + STORE_EVERY_S
-            while True:
-                taking = taking or asyncio.create_task(subscription.take(MESSAGES_MAX))
-                await asyncio.wait({taking}, timeout=max(due - loop.time(), 0.0))
-                if taking.done():
-                    messages, taking = taking.result(), None
-                    if not messages:
-                        return
-                    await self._take(subscription, messages)
-                if loop.time() >= due:
+            while (messages := await paced.take()) is not None:
+                await self._take(subscription, messages)
+                if not messages:
                     await self._keep()
-                    if taking is None or not taking.done():  # what was taken meanwhile is not stored yet
-                        subscription.ack()
-                    due = loop.time() + STORE_EVERY_S
+                    paced.ack()
         finally:
-            if taking is not None:
-                taking.cancel()
+            paced.stop()
             subscription.close()
 
     async def _take(self, subscription: LogSubscription, messages: Sequence[Message]) -> None:
         """Take messages into candles and latest prices."""
         ticks: list[EventArray] = []
+        positions: dict[str, int] = {}
         for message in messages:
             share = await self._share(message.partition, subscription)
             if message.offset < share.offset:
@@ -109,13 +100,14 @@ class MarketService(Service):
                 self.refused += 1
                 log.warning("message refused", partition=message.partition, offset=message.offset, error=str(error))
                 continue
-            ticks += self._make(share, part)
-        ticks = [events for events in ticks if len(events)]
+            made = [events for events in self._make(share, part) if len(events)]
+            positions |= {self._names.symbols[int(events["instrument"][0])]: message.offset for events in made if message.offset >= 0}
+            ticks += made
         if ticks:
             events = ticks[0] if len(ticks) == 1 else join(ticks)
             self.processed += len(events)
             symbols, candles = self.layer.take(events)
-            await self._speed.update({symbol: self.layer.prices[symbol] for symbol in symbols}, candles)
+            await self._speed.update({symbol: self.layer.prices[symbol] for symbol in symbols}, candles, positions=positions)
 
     def _make(self, share: Share, part: Any) -> list[EventArray]:
         """Take one message into candles; returns its ticks that are new."""

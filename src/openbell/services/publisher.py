@@ -16,6 +16,7 @@ from openbell.adapters.stores.database import Database
 from openbell.adapters.stores.progress import Progress, move, read_progress
 from openbell.model.plan import Listing
 from openbell.services.intake import concatenated
+from openbell.services.paced import Paced
 from openbell.services.service import Service
 from openbell.services.topics import TICKS
 
@@ -62,21 +63,22 @@ class PublisherService(Service):
 
     async def run(self) -> None:
         """Until the ticks are closed and drained."""
-        loop = asyncio.get_running_loop()
-        due = loop.time() + STORE_EVERY_S
-        while messages := await self._inbox.take():
-            waiting: list[Ticks] = []
-            for message in messages:
-                waiting.append(message.payload)
-                if sum(len(ticks.events) for ticks in waiting) >= CHUNK_EVENTS:
+        paced = Paced(self._inbox, STORE_EVERY_S)
+        try:
+            while (messages := await paced.take()) is not None:
+                waiting: list[Ticks] = []
+                for message in messages:
+                    waiting.append(message.payload)
+                    if sum(len(ticks.events) for ticks in waiting) >= CHUNK_EVENTS:
+                        await self._publish(waiting)
+                        waiting = []
+                if waiting:
                     await self._publish(waiting)
-                    waiting = []
-            if waiting:
-                await self._publish(waiting)
-            if loop.time() >= due:
-                await self._store()
-                due = loop.time() + STORE_EVERY_S
-        await self._store()
+                if not messages:
+                    await self._store()
+            await self._store()
+        finally:
+            paced.stop()
 
     async def _publish(self, waiting: list[Ticks]) -> None:
         events, cursor = concatenated([ticks.events for ticks in waiting]), waiting[-1].cursor
@@ -111,5 +113,5 @@ class PublisherService(Service):
         return self._inbox.depth
 
     def progress(self) -> dict[str, int]:
-        """How many events of the source are published and confirmed."""
-        return {self._source: self._stored.position}
+        """How many events of the source are published, and how many of them the bus has for certain."""
+        return {"published": self._place, "confirmed": self._stored.position}
