@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 
 from openbell.adapters.feeds.base import EventArray
+from openbell.adapters.stores.speed_layer import MemorySpeedLayer
 from openbell.model import enums
 from openbell.model.time import MILLISECOND, parse_timeframe
 from openbell.services.names import Names
 from openbell.services.views import Candle, Price
 
 
-class SpeedLayer:
+class SpeedLayer(MemorySpeedLayer):
     """Latest prices and open candles of one plan's instruments."""
 
     def __init__(self, names: Names) -> None:
-        self.prices: dict[str, Price] = {}
-        self.open: dict[tuple[str, str], Candle] = {}
+        super().__init__()
         self.now = 0  # ms, the session's time
         self._names = names
         self._timeframes = [(text, parse_timeframe(text)) for text in names.timeframes]

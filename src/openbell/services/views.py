@@ -4,43 +4,22 @@ from typing import Annotated, Literal
 
 import msgspec
 
-Number = float | None
+from openbell.adapters.stores.speed_layer import Analytics as Analytics
+from openbell.adapters.stores.speed_layer import Bands as Bands
+from openbell.adapters.stores.speed_layer import Candle as Candle
+from openbell.adapters.stores.speed_layer import Number as Number
+from openbell.adapters.stores.speed_layer import Price as Price
+
 Side = Literal["buy", "sell"]
 OrderType = Literal["market", "limit", "stop", "stop_limit"]
 TimeInForce = Literal["gtc", "day", "ioc", "fok"]
 Above = Annotated[float, msgspec.Meta(gt=0.0, lt=1e15)]
 
 
-class Price(msgspec.Struct):
-    """The latest trade and quote of an instrument."""
-
-    price: float
-    bid: Number
-    ask: Number
-    quantity: Number
-    ts: int
-
-
 class LastPrice(Price):
     """A price that says whose it is."""
 
     symbol: str
-
-
-class Candle(msgspec.Struct):
-    """One candle; `ts` is its start."""
-
-    symbol: str
-    timeframe: str
-    ts: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
-    vwap: Number
-    trades: int
-    complete: bool
 
 
 class Candles(msgspec.Struct):
@@ -211,29 +190,6 @@ class Movers(msgspec.Struct):
     gainers: list[Mover]
     losers: list[Mover]
     most_active: list[Mover]
-
-
-class Bands(msgspec.Struct):
-    """Bollinger bands."""
-
-    lower: Number
-    middle: Number
-    upper: Number
-
-
-class Analytics(msgspec.Struct):
-    """Indicators at the latest closed candle; null while one is not ready."""
-
-    symbol: str
-    timeframe: str
-    sma_20: Number
-    ema_20: Number
-    rsi_14: Number
-    realised_volatility: Number
-    atr_14: Number
-    bollinger: Bands
-    vwap: Number
-    ts: int | None
 
 
 class Check(msgspec.Struct, omit_defaults=True):

@@ -1,0 +1,211 @@
+"""The speed layer in Redis: keys that anybody can read, and channels that say what changed.
+
+    price:AAPL          {"price":231.05,"bid":231.04,"ask":231.06,"quantity":100.0,"ts":1795259193220}
+    candle:AAPL:1m      the open candle
+    analytics:AAPL:1m   the indicators at the latest closed candle
+
+`redis-cli GET price:AAPL` shows the first. Whoever updated with positions has added "position" to the text. A price that was
+replaced goes to the channel `prices` too, with the symbol as its key, an open candle to `open-candles`, with `AAPL 1m`: what was too old
+is not shown either. With a namespace all these names begin with it and a dot.
+
+Many updates are one write: what was updated while a write was on its way goes with the next one, the newest of each key.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from openbell.adapters.redis_server import TROUBLE, Pauses, Place, RedisLink, RedisServer, on_channel
+from openbell.adapters.stores.speed_layer import Age, Analytics, Candle, Price
+from openbell.errors import StorageError
+
+#: KEYS: what is updated. ARGV: the channel ("" for none), then of each key: time, trades, position (-1 for none), the text, and what goes
+#: to the channel. Returns how many were not too old. As `Age.is_before`.
+UPDATE = """
+local taken = 0
+for index, key in ipairs(KEYS) do
+  local at = index * 5 - 3
+  local old = redis.call('GET', key)
+  local is_old = false
+  if old then
+    local ts, trades, position = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+    local old_ts = tonumber(string.match(old, '"ts":(%d+)') or '0')
+    if ts < old_ts or (ts == old_ts and trades < tonumber(string.match(old, '"trades":(%d+)') or '0')) then
+      local old_position = tonumber(string.match(old, '"position":(%d+)}$') or '-1')
+      is_old = position < 0 or old_position < 0 or position < old_position
+    end
+  end
+  if not is_old then
+    redis.call('SET', key, ARGV[at + 3])
+    if ARGV[1] ~= '' then redis.call('PUBLISH', ARGV[1], ARGV[at + 4]) end
+    taken = taken + 1
+  end
+end
+return taken
+"""
+#: Keys in one script: the server does nothing else meanwhile (1 ms, about).
+PART = 250
+#: How long closing waits for the server.
+CLOSE_S = 2.0
+
+Thing = TypeVar("Thing", Price, Candle, Analytics)
+#: What waits to be written under a key.
+Change = tuple[Age, list[Any]]
+
+
+class RedisSpeedLayer:
+    """See `openbell.adapters.stores.speed_layer` for the contract."""
+
+    def __init__(self, place: Place, namespace: str = "", client: str = "openbell") -> None:
+        self._server = RedisServer.at(place, client)
+        self._prefix = f"{namespace}." if namespace else ""
+        self._client = self._server.client()
+        self._waiting: dict[str, dict[str, Change]] = {f"{self._prefix}prices": {}, f"{self._prefix}open-candles": {}, "": {}}
+        self._work = asyncio.Event()
+        self._written = asyncio.Condition()
+        self._is_writing = False
+        self._trouble: StorageError | None = None
+        self._writer: asyncio.Task[None] | None = None
+
+    # Writing.
+
+    async def update(
+        self,
+        prices: Mapping[str, Price],
+        candles: Iterable[Candle] = (),
+        analytics: Iterable[Analytics] = (),
+        positions: Mapping[str, int] | None = None,
+    ) -> None:
+        """Take what a batch of ticks changed; it is written in the background."""
+        known = positions or {}
+        channels = list(self._waiting)
+        for symbol, price in prices.items():
+            self._add(channels[0], f"price:{symbol}", symbol, price, known.get(symbol))
+        for candle in candles:
+            symbol, timeframe = candle.symbol, candle.timeframe
+            self._add(channels[1], f"candle:{symbol}:{timeframe}", f"{symbol} {timeframe}", candle, known.get(symbol))
+        for indicators in analytics:
+            symbol, timeframe = indicators.symbol, indicators.timeframe
+            self._add(channels[2], f"analytics:{symbol}:{timeframe}", "", indicators, known.get(symbol))
+        if self._writer is None:
+            self._writer = asyncio.get_running_loop().create_task(self._write(), name=f"redis speed layer {self._server.address}")
+        self._work.set()
+        if self._trouble is not None:
+            raise self._trouble
+
+    async def flush(self) -> None:
+        """Wait until all updates can be read."""
+        async with self._written:
+            while self._is_writing or any(self._waiting.values()):
+                if self._trouble is not None:
+                    raise self._trouble
+                await self._written.wait()
+
+    async def close(self) -> None:
+        """Write what waits, for two seconds at most, and disconnect."""
+        try:
+            with contextlib.suppress(TimeoutError):  # it is a cache
+                async with asyncio.timeout(CLOSE_S):
+                    await self.flush()
+        finally:
+            if self._writer is not None:
+                self._writer.cancel()
+                await asyncio.wait([self._writer])
+            await self._client.aclose()
+
+    def _add(self, channel: str, key: str, name: str, thing: Price | Candle | Analytics, position: int | None) -> None:
+        age, text = Age.of(thing, position), msgspec.json.encode(thing)
+        kept = b'%s,"position":%d}' % (text[:-1], position) if position is not None else text
+        waiting, key = self._waiting[channel], self._prefix + key
+        if key not in waiting or not age.is_before(waiting[key][0]):
+            waiting[key] = age, [age.ts, age.trades, -1 if position is None else position, kept, on_channel(name, text)]
+
+    async def _write(self) -> None:
+        pauses = Pauses(self._server, "updating prices")
+        link: RedisLink | None = None
+        try:
+            while True:
+                await self._work.wait()
+                self._work.clear()
+                changes, self._waiting = self._waiting, {channel: {} for channel in self._waiting}
+                self._is_writing = True
+                try:
+                    link = link or await RedisLink.open(self._server)
+                    for answer in await link.calls(_commands(changes)):
+                        if isinstance(answer, Exception):
+                            raise answer
+                    self._trouble = None
+                    pauses.reset()
+                except TROUBLE as error:
+                    if link is not None:
+                        await link.close()
+                    link = None
+                    for channel, newer in self._waiting.items():
+                        newer.update({key: change for key, change in changes[channel].items() if key not in newer})
+                    self._work.set()
+                    self._trouble = self._server.verdict(error, StorageError)
+                    await self._tell()
+                    await pauses.after(error)
+                await self._tell()
+        finally:
+            if link is not None:
+                await link.close()
+
+    async def _tell(self) -> None:
+        async with self._written:
+            self._is_writing = False
+            self._written.notify_all()
+
+    # Reading.
+
+    async def get_price(self, symbol: str) -> Price | None:
+        """The latest price of a symbol."""
+        return await self._get(f"price:{symbol}", Price)
+
+    async def get_prices(self, symbols: Iterable[str]) -> dict[str, Price]:
+        """The latest prices of those symbols that have one."""
+        wanted = list(symbols)
+        if not wanted:
+            return {}
+        texts = await self._answer(self._client.mget([f"{self._prefix}price:{symbol}" for symbol in wanted]))
+        return {symbol: self._read(symbol, text, Price) for symbol, text in zip(wanted, texts, strict=True) if text is not None}
+
+    async def get_candle(self, symbol: str, timeframe: str) -> Candle | None:
+        """The candle that is open."""
+        return await self._get(f"candle:{symbol}:{timeframe}", Candle)
+
+    async def get_analytics(self, symbol: str, timeframe: str) -> Analytics | None:
+        """The indicators at the latest closed candle."""
+        return await self._get(f"analytics:{symbol}:{timeframe}", Analytics)
+
+    async def _get(self, key: str, kind: type[Thing]) -> Thing | None:
+        text = await self._answer(self._client.get(self._prefix + key))
+        return None if text is None else self._read(key, text, kind)
+
+    async def _answer(self, question: Any) -> Any:
+        try:
+            return await question
+        except TROUBLE as error:
+            raise self._server.verdict(error, StorageError) or StorageError(
+                f"Redis at {self._server.address} does not answer ({type(error).__name__})", do="see whether it runs, and ask again"
+            ) from error
+
+    def _read(self, key: str, text: bytes, kind: type[Thing]) -> Thing:
+        try:
+            return msgspec.json.decode(text, type=kind)
+        except msgspec.DecodeError as error:
+            raise StorageError(f"{self._prefix}{key} in Redis cannot be read: {error}", "what openbell wrote", "delete the key") from None
+
+
+def _commands(changes: Mapping[str, Mapping[str, Change]]) -> list[list[Any]]:
+    """The scripts that write the changes."""
+    commands = []
+    for channel, waiting in changes.items():
+        keys = list(waiting)
+        for first in range(0, len(keys), PART):
+            part = keys[first : first + PART]
+            commands.append(["EVAL", UPDATE, len(part), *part, channel, *(value for key in part for value in waiting[key][1])])
+    return commands
