@@ -18,6 +18,8 @@ COMMANDS = (
     ("replay", "openbell.cli.replay:replay", "Step a journaled run again and compare every command."),
     ("explain", "openbell.cli.replay:explain", "Show why an order was placed and what became of it."),
     ("database", "openbell.cli.database:database", "Show the revision of the tables, or bring them to the newest."),
+    ("dead-letters", "openbell.cli.dead_letters:app", "Look at the messages that nobody could deal with, send them back, or drop them."),
+    ("control", "openbell.cli.control:app", "Ask running services how they stand, pause and resume them."),
     ("doctor", "openbell.cli.doctor:doctor", "Check this machine and the configuration, and say what to type about each problem."),
     ("version", "openbell.cli:version", "Print the version."),
 )

@@ -36,7 +36,7 @@ def delivery(topic: str, partition: int, reader: Any, came: DeliveredMessage) ->
     properties = came.header.properties
     headers = properties.headers or {}
     return Delivery(
-        topic, came.body, str(headers.get("key", "")), partition, attempt=_number(headers, "attempt", 1),
+        topic, came.body, str(headers.get("key", "")), partition, attempt=number_of(headers, "attempt", 1),
         reader=reader, channel=came.channel, tag=came.delivery_tag or 0, properties=properties,
     )  # fmt: skip
 
@@ -56,8 +56,8 @@ def as_dead_letter(message: Delivery, why: str, group: str, queue: str) -> spec.
 def seconds_until_due(properties: spec.Basic.Properties) -> float:
     """How long a message of a shelf still waits: never longer than its delay, whatever two machines' clocks say."""
     headers = properties.headers or {}
-    left = (_number(headers, "due_ns", 0) - time.time_ns()) / 1e9
-    return max(0.0, min(left, _number(headers, "delay_ms", 0) / 1000))
+    left = (number_of(headers, "due_ns", 0) - time.time_ns()) / 1e9
+    return max(0.0, min(left, number_of(headers, "delay_ms", 0) / 1000))
 
 
 def _passed_on(message: Delivery, headers: dict[str, Any]) -> spec.Basic.Properties:
@@ -68,7 +68,8 @@ def _passed_on(message: Delivery, headers: dict[str, Any]) -> spec.Basic.Propert
     )  # fmt: skip
 
 
-def _number(headers: Any, name: str, otherwise: int) -> int:
+def number_of(headers: Any, name: str, otherwise: int) -> int:
+    """A whole number from the headers, or what stands for it where a foreign program wrote none."""
     value = headers.get(name, otherwise)
     return value if isinstance(value, int) else otherwise
 

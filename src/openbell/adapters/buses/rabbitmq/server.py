@@ -12,7 +12,10 @@ import ssl
 from collections.abc import Iterator
 from typing import Protocol
 
-from aiormq import AMQPError, AuthenticationError, ChannelAccessRefused, Connection, ConnectionClosed, ProbableAuthenticationError
+from aiormq import AMQPError, AuthenticationError, ChannelAccessRefused, Connection, ConnectionClosed, ProbableAuthenticationError, spec
+from aiormq.connection import FrameReceiver
+from pamqp.base import Frame
+from pamqp.frame import FrameTypes, marshal
 from yarl import URL
 
 from openbell.errors import BusError
@@ -21,8 +24,8 @@ CONNECT_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
 #: The server lets go of a client it has not heard of for two of these, the client of a server for three.
 HEARTBEAT_SECONDS = 10
-#: What the server answers when a virtual host is not there or not for this user, among other things.
-NOT_ALLOWED = 530
+#: What the server answers to a wrong password; and when a virtual host is not there or not for this user, among other things.
+REFUSED, NOT_ALLOWED = 403, 530
 
 # What goes wrong is raised or logged by us, once and in words; the library would add a traceback each time.
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)
@@ -94,7 +97,7 @@ async def connect(server: Server, name: str, heartbeat: int = HEARTBEAT_SECONDS)
     query = {"heartbeat": str(heartbeat), "name": name}
     scheme = "amqps" if server.tls else "amqp"
     url = URL.build(scheme=scheme, user=server.user, password=server.password, host=server.host, port=server.port, path=path, query=query)
-    connection = Connection(url)
+    connection = _Connection(url)
     try:
         with on_the_wire():
             async with asyncio.timeout(CONNECT_SECONDS):
@@ -104,6 +107,24 @@ async def connect(server: Server, name: str, heartbeat: int = HEARTBEAT_SECONDS)
             raise hopeless from None
         raise
     return connection
+
+
+class _Connection(Connection):
+    """The library's; but when the server answers a step of the greeting by closing, it says why, and not only that this is unexpected."""
+
+    @staticmethod
+    async def _rpc(
+        request: Frame, writer: asyncio.StreamWriter, frame_receiver: FrameReceiver, wait_response: bool = True
+    ) -> FrameTypes | None:
+        writer.write(marshal(request, 0))
+        await writer.drain()
+        if not wait_response:
+            return None
+        _, _, answer = await frame_receiver.get_frame()
+        if isinstance(answer, spec.Connection.Close):
+            refused = answer.reply_code == REFUSED
+            raise ProbableAuthenticationError(answer.reply_text) if refused else ConnectionClosed(answer.reply_code, answer.reply_text)
+        return answer
 
 
 async def disconnect(connection: Connection) -> None:
@@ -117,8 +138,12 @@ def reason(error: BaseException) -> str:
     """What went wrong, in words, without an address in them."""
     if isinstance(error, TimeoutError) and not str(error):
         return "no answer in time"
-    if isinstance(error, OSError) and error.errno:
+    if isinstance(error.__cause__, ssl.SSLError):
+        return f"the TLS handshake failed ({error.__cause__.reason})"
+    if isinstance(error, OSError) and error.errno and error.errno > 0:
         return os.strerror(error.errno).lower()
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
     return str(error) or type(error).__name__
 
 
