@@ -30,8 +30,8 @@ _REFUSALS = (
         "set database.user and database.password (DB_USER, DB_PASSWORD)",
     ),
     ("pg_hba", "it does not let user {user} in from here", "an entry in its pg_hba.conf", "add one, or connect from another machine"),
-    ('role "', "it has no user {user}", "a user it knows", "set database.user (DB_USER), or CREATE ROLE {user} LOGIN"),
-    ('database "', "it has no such database", "one that exists", "CREATE DATABASE {name} OWNER {user}, or set database.name (DB_NAME)"),
+    ('FATAL: role "', "it has no user {user}", "a user it knows", "set database.user (DB_USER), or CREATE ROLE {user} LOGIN"),
+    ('FATAL: database "', "it has no such database", "one that exists", "CREATE DATABASE {name} OWNER {user}, or set database.name (DB_NAME)"),
     ("permission denied", "user {user} may not connect", "a user with the right to", "GRANT CONNECT ON DATABASE {name} TO {user}"),
 )  # fmt: skip
 
@@ -40,7 +40,8 @@ def may_pass(error: psycopg.Error) -> bool:
     """Whether the same work may succeed when it is done again: the connection broke, or the server said that it has no time."""
     if error.sqlstate is not None:
         return error.sqlstate.startswith(_PASSING)
-    return isinstance(error, psycopg.OperationalError) and not any(part in str(error) for part, *_ in _REFUSALS)
+    text = " ".join(str(error).split())
+    return isinstance(error, psycopg.OperationalError) and not any(part in text for part, *_ in _REFUSALS)
 
 
 def named(address: Address, error: psycopg.Error) -> StorageError:
