@@ -33,7 +33,7 @@ def server(settings: Settings) -> Iterator[Finding]:
     if len(refused) == len(places(kafka.servers)):
         return
     try:
-        found = _ask(kafka)
+        found = ask(kafka)
     except BusError as error:
         yield problem("Kafka", error.found, error.expected, _LOGIN if "refuses" in error.found else _MOVE)
         return
@@ -116,7 +116,7 @@ def _advertised(host: str, port: int) -> Finding | None:
     )
 
 
-def _ask(kafka: KafkaSettings) -> Any:
+def ask(kafka: KafkaSettings) -> Any:
     """The cluster's metadata; BusError when we do not get it."""
     from confluent_kafka import KafkaError, KafkaException
     from confluent_kafka.admin import AdminClient

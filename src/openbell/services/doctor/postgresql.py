@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import NamedTuple
 
 from openbell.adapters.stores.database import Address, revision_of
 from openbell.adapters.stores.revisions import NEWEST
@@ -19,27 +19,46 @@ VERSION_MIN = 13
 CONNECTIONS = 40
 _START = "sudo systemctl start postgresql    # in a checkout: scripts/services.sh up postgres"
 _MOVE = "export DB_HOST=... DB_PORT=...    # where it is"
+_SQL = "sudo -u postgres psql -c"
+_MORE = (
+    f"{_SQL} 'ALTER SYSTEM SET max_connections = {2 * CONNECTIONS + 20}'    # then restart it",
+    f"{_SQL} 'SELECT datname, datconnlimit FROM pg_database'    # one database may have a limit of its own",
+)
 _LOGIN = "export DB_USER=... DB_PASSWORD=...    # the password of that user"
 
-#: Everything that one look at the server tells. A limit of -1 is none.
+#: Everything that one look at the server tells, in the order of `Answers`.
 _QUESTION = """
 SELECT current_setting('server_version_num')::int / 10000,
        current_setting('server_version'),
        current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
            - (SELECT coalesce(sum(numbackends), 0) FROM pg_stat_database)::int,
-       (SELECT datconnlimit FROM pg_database WHERE datname = current_database()),
-       (SELECT numbackends FROM pg_stat_database WHERE datname = current_database())::int,
-       (SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user),
-       (SELECT count(*) FROM pg_stat_activity WHERE usename = current_user)::int,
+       (SELECT nullif(datconnlimit, -1) FROM pg_database WHERE datname = current_database())
+           - (SELECT numbackends FROM pg_stat_database WHERE datname = current_database())::int,
+       (SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = current_user)
+           - (SELECT count(*) FROM pg_stat_activity WHERE usename = current_user)::int,
        pg_is_in_recovery(),
        current_setting('fsync') = 'on' AND current_setting('synchronous_commit') <> 'off',
-       has_schema_privilege(current_schema(), 'CREATE'),
+       coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),
        extract(epoch FROM clock_timestamp())::float8
 """
 
 
+class Answers(NamedTuple):
+    """What the server tells about itself."""
+
+    major: int
+    version: str
+    left: int  # connections, for anybody
+    left_in_database: int | None  # None without a limit
+    left_for_user: int | None
+    is_standby: bool
+    is_durable: bool
+    may_create: bool
+    now: float  # s since 1970
+
+
 def database(settings: Settings) -> Iterator[Finding]:
-    """From the address to the revision of the tables; the first thing that is wrong ends it."""
+    """From the address to the revision of the tables; the first thing that keeps us out ends it."""
     place = place_of(settings.database)
     if not isinstance(place, Address) or not has_client("psycopg"):
         return
@@ -47,22 +66,42 @@ def database(settings: Settings) -> Iterator[Finding]:
         yield refused
         return
     try:
-        before, row, after = _ask(place)
+        before, answers, after = _ask(place)
     except StorageError as error:
         yield problem("PostgreSQL", error.found, error.expected, *_remedy(error, place))
         return
-    major, version, *rest = row
-    if major < VERSION_MIN:
-        yield problem("PostgreSQL", f"version {version}", f"version {VERSION_MIN} or newer", "sudo apt-get install postgresql")
-    else:
-        yield ok("PostgreSQL", f"{place}, version {version.split()[0]}, user {place.user}")
-    yield from _state(place, rest)
+    yield from judge(place, answers)
     yield _revision(place)
-    yield compared("PostgreSQL", float(rest[-1]) - (before + after) / 2.0)
+    yield compared("PostgreSQL", answers.now - (before + after) / 2.0)
 
 
-def _ask(place: Address) -> tuple[float, tuple[Any, ...], float]:
-    """One row of answers, and our time before and after the question."""
+def judge(place: Address, answers: Answers) -> Iterator[Finding]:
+    """What to say about version, connections, durability and rights."""
+    found = f"{place}, version {answers.version.split()[0]}, user {place.user}"
+    if answers.major < VERSION_MIN:
+        yield problem("PostgreSQL", found, f"version {VERSION_MIN} or newer", "sudo apt-get install postgresql")
+    else:
+        yield ok("PostgreSQL", found)
+    left = min(number for number in (answers.left, answers.left_in_database, answers.left_for_user) if number is not None)
+    if left < CONNECTIONS:
+        yield warning("connections", f"{left} left", f"{CONNECTIONS} for all services", *_MORE)
+    else:
+        yield ok("connections", f"{left} left")
+    if answers.is_standby:
+        yield problem("PostgreSQL", f"{place} only reads (a standby)", "the primary server", _MOVE)
+    if not answers.is_durable:
+        yield problem(
+            "PostgreSQL", "it confirms what is not on the disk (fsync or synchronous_commit is off)", "both on: orders rely on it",
+            f"{_SQL} 'ALTER SYSTEM RESET fsync' -c 'ALTER SYSTEM RESET synchronous_commit' -c 'SELECT pg_reload_conf()'",
+            f"{_SQL} 'ALTER DATABASE {place.name} RESET synchronous_commit'",
+        )  # fmt: skip
+    if not answers.may_create and not answers.is_standby:
+        grant = f"{_SQL} 'ALTER DATABASE {place.name} OWNER TO {place.user}'"
+        yield problem("PostgreSQL", f"user {place.user} may not make tables in {place.name}", "the owner of the database", grant)
+
+
+def _ask(place: Address) -> tuple[float, Answers, float]:
+    """The answers, and our time before and after the question."""
     import psycopg
 
     from openbell.adapters.stores.postgres_errors import named
@@ -77,35 +116,9 @@ def _ask(place: Address) -> tuple[float, tuple[Any, ...], float]:
             before = time.time()
             row = connection.execute(_QUESTION).fetchone()
             assert row is not None
-            return before, row, time.time()
+            return before, Answers(*row), time.time()
     except psycopg.Error as error:
         raise named(place, error) from error
-
-
-def _state(place: Address, answers: list[Any]) -> Iterator[Finding]:
-    """Connections, durability and rights."""
-    left, in_database_max, in_database, of_user_max, of_user, is_standby, is_durable, may_create, _ = answers
-    for most, used in ((in_database_max, in_database), (of_user_max, of_user)):
-        if most >= 0:
-            left = min(left, most - used)
-    found = f"{left} left"
-    if left < CONNECTIONS:
-        more = f"sudo -u postgres psql -c 'ALTER SYSTEM SET max_connections = {2 * CONNECTIONS + 20}'    # then restart it"
-        yield warning("connections", found, f"{CONNECTIONS} for all services", more)
-    else:
-        yield ok("connections", found)
-    if is_standby:
-        yield problem("PostgreSQL", f"{place} only reads (a standby)", "the primary server", _MOVE)
-    if not is_durable:
-        yield problem(
-            "PostgreSQL", "it confirms what is not on the disk (fsync or synchronous_commit is off)", "both on: orders rely on it",
-            "sudo -u postgres psql -c 'ALTER SYSTEM RESET fsync' -c 'ALTER SYSTEM RESET synchronous_commit' -c 'SELECT pg_reload_conf()'",
-        )  # fmt: skip
-    if not may_create:
-        yield problem(
-            "PostgreSQL", f"user {place.user} may not make tables in {place.name}", "the owner of the database",
-            f"sudo -u postgres psql -c 'ALTER DATABASE {place.name} OWNER TO {place.user}'",
-        )  # fmt: skip
 
 
 def _revision(place: Address) -> Finding:
@@ -131,14 +144,14 @@ def judge_revision(revision: str | None) -> Finding:
 
 def _remedy(error: StorageError, place: Address) -> list[str]:
     """What to type when the server refuses us."""
-    sql = "sudo -u postgres psql -c"
     for part, lines in (
-        ("with this password", [_LOGIN, f"{sql} '\\password {place.user}'    # to set a new one"]),
+        ("with this password", [_LOGIN, f"{_SQL} '\\password {place.user}'    # to set a new one"]),
         ("no such database", [f"sudo -u postgres createdb --owner {place.user} {place.name}", "export DB_NAME=...    # or another one"]),
         ("no user", [f"sudo -u postgres createuser --pwprompt {place.user}", _LOGIN]),
         ("pg_hba", ["sudo -u postgres psql -c 'SHOW hba_file'    # add a line for this user and this machine, then reload"]),
-        ("may not connect", [f"{sql} 'GRANT CONNECT ON DATABASE {place.name} TO {place.user}'"]),
-        ("no connection left", [f"{sql} 'ALTER SYSTEM SET max_connections = {2 * CONNECTIONS + 20}'    # then restart it"]),
+        ("may not connect", [f"{_SQL} 'GRANT CONNECT ON DATABASE {place.name} TO {place.user}'"]),
+        ("no connection left", list(_MORE)),
+        ("too many connections", list(_MORE)),
     ):
         if part in error.found:
             return lines

@@ -53,10 +53,11 @@ def server(settings: Settings) -> Iterator[Finding]:
     if not seen.takes_messages:
         found = f"{place} takes no messages: an alarm about memory or disk, as far as a client can tell"
         yield problem("RabbitMQ", found, "a confirmation", "sudo rabbitmq-diagnostics alarms    # then make room")
-    yield _letters(seen.dead_letters)
+    yield letters(seen.dead_letters)
 
 
-def _letters(count: int) -> Finding:
+def letters(count: int) -> Finding:
+    """What to say about dead letters."""
     if count:
         look = "sudo rabbitmqctl list_queues name messages    # openbell.dead-letters holds them, each with its reason"
         return warning("dead letters", f"{count:,} waiting for a person", "none", look)
@@ -143,10 +144,11 @@ def _named(rabbit: RabbitSettings, why: str) -> BusError:
 def _remedy(rabbit: RabbitSettings, error: BusError) -> list[str]:
     """What to type when the server refuses us."""
     host = rabbit.virtual_host
+    permit = f"sudo rabbitmqctl set_permissions -p {host} {rabbit.user} '^openbell' '.*' '.*'"
+    if "permit" in error.found:
+        return [permit]
     if "virtual host" in error.found:
-        return [f"sudo rabbitmqctl add_vhost {host}", f"sudo rabbitmqctl set_permissions -p {host} {rabbit.user} '^openbell' '.*' '.*'"]
-    if "permission" in error.expected:
-        return [f"sudo rabbitmqctl set_permissions -p {host} {rabbit.user} '^openbell' '.*' '.*'"]
+        return [permit] if host == "/" else [f"sudo rabbitmqctl add_vhost {host}", permit]
     if "refuses user" in error.found:
         return [_LOGIN, f"sudo rabbitmqctl change_password {rabbit.user}    # to set a new one"]
     return [_MOVE]

@@ -54,8 +54,8 @@ def _ask(redis: RedisSettings) -> tuple[dict[str, Any], float]:
     from openbell.adapters.redis_server import RedisServer
 
     client = Redis(
-        redis.host, redis.port, password=redis.password or None, ssl=redis.tls, client_name="openbell-doctor", retry=Retry(NoBackoff(), 0),
-        socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS,
+        redis.host, redis.port, password=redis.password or None, ssl=redis.tls, client_name="openbell-doctor", protocol=2,
+        retry=Retry(NoBackoff(), 0), socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS,
     )  # fmt: skip
     try:
         answers: Any = client.info()
