@@ -61,7 +61,7 @@ def decode_json(payload: bytes, instruments: Mapping[str, int], listings: Sequen
     """
     try:
         ticks = _MANY.decode(payload) if payload.startswith(b"[") else [_ONE.decode(payload)]
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"a tick as JSON: {error}", "symbol, price, quantity, ts (ms or ns)") from None
     known = [tick for tick in ticks if tick.symbol in instruments]
     unknown = tuple(dict.fromkeys(tick.symbol for tick in ticks if tick.symbol not in instruments))

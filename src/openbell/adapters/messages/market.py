@@ -17,6 +17,8 @@ Array = np.ndarray[Any, Any]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Length = Annotated[int, msgspec.Meta(gt=0)]
+Price = Annotated[float, msgspec.Meta(gt=0.0, lt=1e15)]
+Units = Annotated[float, msgspec.Meta(ge=0.0, lt=1e18)]
 
 
 class Candle(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,12 +28,12 @@ class Candle(msgspec.Struct, frozen=True, kw_only=True):
     timeframe: Text  # its length as people write it: 1s, 5m, 4h, 1d
     timeframe_ns: Length
     ts: int  # ns, its start
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float  # units
-    vwap: float | None  # volume-weighted average price, None without volume
+    open: Price
+    high: Price
+    low: Price
+    close: Price
+    volume: Units  # units
+    vwap: Price | None  # volume-weighted average price, None without volume
     trades: Count  # 0 when not known
     complete: bool  # closed; an open one still changes
 
@@ -43,7 +45,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     strategy: str  # its id
     symbol: Text
     side: Literal["buy", "sell"]
-    price: float  # it was seen at
+    price: Annotated[float, msgspec.Meta(ge=0.0, lt=1e15)]  # it was seen at, 0 before the first
     ts: int  # ns
     seq: Count  # of the event that caused it
     index: Count  # of its command in the run, from 0

@@ -22,6 +22,7 @@ Status = Literal[
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Units = Annotated[float, msgspec.Meta(ge=0.0, lt=1e18)]
+Price = Annotated[float, msgspec.Meta(gt=0.0, lt=1e15)]
 
 
 class OrderInstruction(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,8 +39,8 @@ class OrderInstruction(msgspec.Struct, frozen=True, kw_only=True):
     time_in_force: TimeInForce = ""
     quantity: Units = 0.0  # units
     quantity_lots: Count = 0
-    limit_price: float | None = None
-    stop_price: float | None = None
+    limit_price: Price | None = None
+    stop_price: Price | None = None
     status: Status = ""
     reason: str = ""  # why it was denied or ended, in words
     ts: int  # ns
@@ -61,7 +62,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     last_quantity: Units = 0.0  # units of this fill, 0 when only the status changed
     last_lots: Count = 0
-    last_price: float | None = None  # of this fill
+    last_price: Price | None = None  # of this fill
     filled_quantity: Units = 0.0  # units of the order filled so far
     filled_lots: Count = 0
     fee: int = 0  # money: minor units of the currency; negative is a rebate
@@ -80,7 +81,7 @@ _EXECUTION = StructCodec(trading_pb2.Execution, Execution)
 
 
 def encode_order(order: OrderInstruction) -> bytes:
-    """The message of an instruction.
+    """The message of an instruction; DataError where `decode_order` would raise one.
 
     >>> order = OrderInstruction(
     ...     run="r1",
@@ -112,7 +113,7 @@ def decode_order(payload: bytes) -> OrderInstruction:
 
 
 def encode_execution(execution: Execution) -> bytes:
-    """The message of an execution.
+    """The message of an execution; DataError where `decode_execution` would raise one.
 
     >>> fill = Execution(
     ...     run="r1",

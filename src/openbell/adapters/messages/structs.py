@@ -23,11 +23,11 @@ class StructCodec(Generic[S]):
         assert {name for name, _ in self._fields} == set(structure.__struct_fields__), structure
 
     def encode(self, value: S) -> bytes:
-        """The message with the fields of a structure."""
-        fields = {}
-        for name, field in msgspec.structs.asdict(value).items():
-            if field is not None:
-                fields[name] = self._words[name].index(field) if name in self._words else field
+        """The message with the fields of a structure; DataError where `decode` would raise one."""
+        fields = msgspec.structs.asdict(value)
+        self._structured(fields)
+        for name, words in self._words.items():
+            fields[name] = words.index(fields[name])
         return bytes(self._message(**fields).SerializeToString())
 
     def decode(self, payload: bytes) -> S:
@@ -39,6 +39,9 @@ class StructCodec(Generic[S]):
             if name in self._words:
                 value = self._word(name, value)
             fields[name] = None if may_be_absent and not message.HasField(name) else value
+        return self._structured(fields)
+
+    def _structured(self, fields: dict[str, Any]) -> S:
         try:
             return msgspec.convert(fields, self._structure)
         except msgspec.ValidationError as error:

@@ -198,7 +198,7 @@ class Signal(_message.Message):
     symbol: _builtins.str
     side: Global___Side.ValueType
     price: _builtins.float
-    """it was seen at"""
+    """it was seen at, 0 before the first"""
     ts: _builtins.int
     """ns"""
     seq: _builtins.int
