@@ -6,7 +6,6 @@ One process trades the strategies whose `trader` is its name, and keeps their jo
 import asyncio
 import struct
 
-from openbell.adapters.feeds.topic import TopicFeed
 from openbell.adapters.stores.database import Database
 from openbell.adapters.stores.progress import move, read_progress
 from openbell.errors import UnknownNameError
@@ -18,6 +17,7 @@ from openbell.services.prepare import prepare
 from openbell.services.processes.process import Process
 from openbell.services.requests import RequestReader
 from openbell.services.runs import choose_run, now_ns
+from openbell.services.topic_feed import TopicFeed
 from openbell.services.topics import TICKS
 from openbell.services.trader import Trader
 from openbell.services.trading import TraderService

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from openbell.adapters.buses.base import Topic
 from openbell.adapters.buses.inprocess import InProcessBus
-from openbell.adapters.feeds.chunks import Assembler
-from openbell.adapters.feeds.topic import TopicFeed, decoded
 from openbell.adapters.messages.ticks import decode_ticks, encode_chunk
 from openbell.errors import JournalError
 from openbell.model import enums
 from openbell.model.events import EVENT
 from openbell.model.plan import Listing
+from openbell.services.chunks import Assembler
+from openbell.services.topic_feed import TopicFeed, decoded
 
 LISTINGS = tuple(Listing(symbol, 0.01, 1.0) for symbol in ("AAPL", "MSFT", "NVDA"))
 INSTRUMENTS = {listing.symbol: index for index, listing in enumerate(LISTINGS)}

@@ -14,11 +14,11 @@ import structlog
 
 from openbell.adapters.buses.base import Bus, Message, Start
 from openbell.adapters.feeds.base import EventArray, FeedStatus, Ticks
-from openbell.adapters.feeds.chunks import Assembler
 from openbell.adapters.messages.ticks import Part, decode_ticks
 from openbell.errors import DataError, JournalError
 from openbell.model.jit import join
 from openbell.model.plan import Listing
+from openbell.services.chunks import Assembler
 
 #: Messages looked at before something is handed out, and events in one array, about.
 MESSAGES_MAX = 256
