@@ -20,7 +20,6 @@ from openbell.adapters.buses.rabbitmq.server import connect as connect_rabbitmq
 from openbell.adapters.stores.database import open_database
 from openbell.adapters.stores.revisions import REVISIONS
 from openbell.config import BusSettings, RedisSettings, load_settings
-from openbell.errors import BusError
 from openbell.services.doctor import kafka, postgresql, rabbitmq
 from openbell.services.doctor import redis as redis_server
 from openbell.services.stores import place_of
@@ -339,7 +338,7 @@ def test_kafka_that_is_none():
     """PostgreSQL, in this case, and a port where nothing is; one address of several that is dead is told as well."""
     base = settings("kafka", "postgres")
     found = one(kafka.server(changed(base, "kafka", servers=f"127.0.0.1:{base.database.port}")))
-    assert "is none" in found.found
+    assert "does not answer as Kafka does" in found.found
     found = one(kafka.server(changed(base, "kafka", servers="127.0.0.1:1")))
     assert found.do[0].startswith("scripts/services.sh up kafka")
     several = list(kafka.server(changed(base, "kafka", servers=f"{base.kafka.servers},127.0.0.1:1")))
@@ -398,7 +397,8 @@ def test_a_broker_that_names_an_address_nobody_reaches():
     assert "advertised.listeners" in found.do[0]
 
 
-def test_a_question_that_fails_is_an_error_of_ours():
-    """Whatever the client library says."""
-    with pytest.raises(BusError, match="Kafka at"):
-        kafka.ask(changed(settings("kafka"), "kafka", tls=True).kafka)
+def test_kafka_that_speaks_otherwise():
+    """TLS where there is none."""
+    found = one(kafka.server(changed(settings("kafka"), "kafka", tls=True)))
+    assert found.expected == "a Kafka broker with TLS"
+    assert "OPENBELL_KAFKA__TLS" in found.do[1]

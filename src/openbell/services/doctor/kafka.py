@@ -1,5 +1,6 @@
 """The Kafka cluster of the settings: what listens there, whether we get in, its brokers, and the topics' partitions."""
 
+import re
 import socket
 import ssl
 import struct
@@ -8,7 +9,6 @@ from typing import Any
 
 from openbell.config import Settings
 from openbell.config.settings import KafkaSettings
-from openbell.errors import BusError
 from openbell.services.doctor.finding import Finding, ok, problem, warning
 from openbell.services.doctor.reach import ANSWER_SECONDS, unreachable
 from openbell.services.doctor.versions import has_client
@@ -21,6 +21,8 @@ _LOGIN = "export OPENBELL_KAFKA__USER=... OPENBELL_KAFKA__PASSWORD=...    # and 
 #: The request that asks for versions, and what marks Kafka 2.5: version 3 of InitProducerId.
 _API_VERSIONS, _INIT_PRODUCER_ID, _INIT_VERSION = 18, 22, 3
 _ANSWER_MAX = 1 << 16
+#: How the client library begins what it tells: of which broker, by its number, or `bootstrap` for an address of the settings.
+_TOLD = re.compile(r"(?:\w+://)?(?P<host>.+):(?P<port>\d+)/(?P<broker>\w+): (?P<why>.*)")
 
 
 def server(settings: Settings) -> Iterator[Finding]:
@@ -32,10 +34,9 @@ def server(settings: Settings) -> Iterator[Finding]:
     yield from refused
     if len(refused) == len(places(kafka.servers)):
         return
-    try:
-        found = ask(kafka)
-    except BusError as error:
-        yield problem("Kafka", error.found, error.expected, _LOGIN if "refuses" in error.found else _MOVE)
+    found = ask(kafka)
+    if isinstance(found, Finding):
+        yield found
         return
     brokers = [(broker.host, broker.port) for broker in found.brokers.values()]
     lost = [finding for host, port in brokers if (finding := _advertised(host, port)) is not None]
@@ -97,7 +98,7 @@ def _listens(host: str, port: int, tls: bool) -> Finding | None:
     except (OSError, ValueError) as error:
         kind = "a Kafka broker" + (" with TLS" if tls else "")
         why = "no answer" if isinstance(error, TimeoutError) else str(error)
-        return problem("Kafka", f"what listens on {host}:{port} is none, or wants TLS otherwise ({why})", kind, _MOVE, _LOGIN)
+        return problem("Kafka", f"what listens on {host}:{port} does not answer as Kafka does ({why})", kind, _MOVE, _LOGIN)
     if spoken.get(_INIT_PRODUCER_ID, 0) < _INIT_VERSION:
         return problem(
             "Kafka", f"{host}:{port} is older than Kafka 2.5", "Kafka 2.5 or newer", "docker pull apache/kafka    # or update it"
@@ -108,16 +109,17 @@ def _listens(host: str, port: int, tls: bool) -> Finding | None:
 def _advertised(host: str, port: int) -> Finding | None:
     """The problem with an address that the cluster itself names, and that cannot be reached from here."""
     refused = unreachable("Kafka", host, port, _START, _MOVE)
-    if refused is None:
-        return None
+    return None if refused is None else _unknown_here(host, port, refused.found)
+
+
+def _unknown_here(host: str, port: int, why: str) -> Finding:
     listeners = f"# in its server.properties: advertised.listeners=PLAINTEXT://NAME:{port}, with a NAME that is known here"
-    return problem(
-        "Kafka", f"the cluster says a broker is at {host}:{port}; {refused.found}", "an address that can be reached from here", listeners
-    )
+    found = f"the cluster says a broker is at {host}:{port}; {why}"
+    return problem("Kafka", found, "an address that can be reached from here", listeners)
 
 
 def ask(kafka: KafkaSettings) -> Any:
-    """The cluster's metadata; BusError when we do not get it."""
+    """The cluster's metadata, or the problem why we do not get it."""
     from confluent_kafka import KafkaError, KafkaException
     from confluent_kafka.admin import AdminClient
 
@@ -131,9 +133,13 @@ def ask(kafka: KafkaSettings) -> Any:
         client.poll(0)  # tells the errors
         if any(told.code() in REFUSED for told in heard):
             who = f"user '{kafka.user}'" if kafka.user else "a client without a user"
-            raise BusError(f"Kafka at {kafka.servers} refuses {who}", "a user it knows") from None
-        why = heard[0].str().partition("(after")[0].strip() if heard else error.args[0].str()
-        raise BusError(f"Kafka at {kafka.servers}: {why}", "a cluster that answers") from None
+            return problem("Kafka", f"{kafka.servers} refuses {who}", "a user it knows", _LOGIN)
+        told = [_TOLD.match(one.str().partition("(after")[0].strip()) for one in heard]
+        for found in filter(None, told):  # it got the addresses, and then went there
+            if found["broker"].isdigit():
+                return _unknown_here(found["host"], int(found["port"]), found["why"])
+        why = next((found["why"] for found in told if found), error.args[0].str())
+        return problem("Kafka", f"{kafka.servers}: {why}", "a cluster that answers", _MOVE)
 
 
 def _exactly(answers: Any, count: int) -> bytes:

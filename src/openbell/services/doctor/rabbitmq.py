@@ -59,8 +59,7 @@ def server(settings: Settings) -> Iterator[Finding]:
 def letters(count: int) -> Finding:
     """What to say about dead letters."""
     if count:
-        look = "sudo rabbitmqctl list_queues name messages    # openbell.dead-letters holds them, each with its reason"
-        return warning("dead letters", f"{count:,} waiting for a person", "none", look)
+        return warning("dead letters", f"{count:,} waiting for a person", "none", "openbell dead-letters list    # each with its reason")
     return ok("dead letters", "none")
 
 

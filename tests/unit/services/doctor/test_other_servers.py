@@ -112,7 +112,7 @@ def test_what_is_no_kafka(answer):
     with speaking(lambda _: answer + b"\0" if answer else b"x") as port:
         settings = Settings(kafka=KafkaSettings(servers=f"127.0.0.1:{port}"))
         (found,) = kafka.server(settings)
-    assert "is none" in found.found
+    assert "does not answer as Kafka does" in found.found
 
 
 def test_addresses_of_a_cluster():
