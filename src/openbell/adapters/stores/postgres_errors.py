@@ -31,7 +31,10 @@ _REFUSALS = (
     ),
     ("pg_hba", "it does not let user {user} in from here", "an entry in its pg_hba.conf", "add one, or connect from another machine"),
     ('FATAL: role "', "it has no user {user}", "a user it knows", "set database.user (DB_USER), or CREATE ROLE {user} LOGIN"),
-    ('FATAL: database "', "it has no such database", "one that exists", "CREATE DATABASE {name} OWNER {user}, or set database.name (DB_NAME)"),
+    (
+        'FATAL: database "', "it has no such database", "one that exists",
+        "CREATE DATABASE {name} OWNER {user}, or set database.name (DB_NAME)",
+    ),
     ("permission denied", "user {user} may not connect", "a user with the right to", "GRANT CONNECT ON DATABASE {name} TO {user}"),
 )  # fmt: skip
 
