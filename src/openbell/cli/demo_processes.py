@@ -76,6 +76,7 @@ def play(fleet: Fleet) -> float:
     fleet.wait("trader", lambda health: health.progress["trader"]["sent"] >= commands, "confirmed", 30.0)
     fleet.wait("portfolio", lambda health: health.progress["portfolio"]["commands main"] >= commands, "at the last command", 30.0)
     seconds = time.perf_counter() - began
+    fleet.wait("processor", lambda health: health.progress["processor"]["behind"] == 0, "at the last tick", 30.0)
     return seconds
 
 

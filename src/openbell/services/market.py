@@ -35,6 +35,8 @@ from openbell.services.speed_layer import SpeedLayer
 #: Messages looked at before their effect is stored, at most, and how long (seconds) it may wait for more.
 MESSAGES_MAX = 512
 STORE_EVERY_S = 0.2
+#: How often (seconds) the server is asked how far the topic goes.
+LOOK_EVERY_S = 0.5
 
 log = structlog.get_logger("market")
 
@@ -68,6 +70,8 @@ class MarketService(Service):
         self._speed = speed
         self._shares: dict[int, Share] = {}
         self._subscription: Any = None
+        self._look_at = 0.0
+        self._behind = -1
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -81,6 +85,7 @@ class MarketService(Service):
                 if not messages:
                     await self._keep()
                     paced.ack()
+                    await self._look_ahead()
         finally:
             paced.stop()
             subscription.close()
@@ -174,6 +179,17 @@ class MarketService(Service):
                 continue
             share.stored, share.closed = advance.after, []
 
+    async def _look_ahead(self) -> None:
+        """See how much there is in our partitions that is not stored yet, now and then."""
+        now = asyncio.get_running_loop().time()
+        if self._market.KEEPS_HISTORY and now >= self._look_at:
+            self._look_at = now + LOOK_EVERY_S
+            market: Any = self._market
+            ends: dict[int, int] = await market.ends(self._topic)
+            held = [partition for topic, partition in self._subscription.held if topic == self._topic]
+            stored = {partition: share.stored.position for partition, share in self._shares.items()}
+            self._behind = sum(max(ends.get(partition, 0) - stored.get(partition, 0), 0) for partition in held)
+
     def _row(self, bar: Any) -> Row:
         c = self._names.candle(bar)
         return c.symbol, c.timeframe, c.ts, c.open, c.high, c.low, c.close, c.volume, c.vwap, c.trades
@@ -185,8 +201,9 @@ class MarketService(Service):
             self._subscription.ack()
 
     def progress(self) -> dict[str, int]:
-        """The offset stored by partition, and the ticks taken."""
-        return {f"partition {number}": share.stored.position for number, share in sorted(self._shares.items())}
+        """The offset stored by partition, and how many messages there are behind them (-1: not known)."""
+        stored = {f"partition {number}": share.stored.position for number, share in sorted(self._shares.items())}
+        return {**stored, "behind": self._behind}
 
     @property
     def detail(self) -> str:

@@ -9,6 +9,7 @@ import struct
 from openbell.adapters.stores.database import Database
 from openbell.adapters.stores.progress import move, read_progress
 from openbell.errors import UnknownNameError
+from openbell.model import enums
 from openbell.services.decisions import DecisionPublisher
 from openbell.services.executions import ExecutionReader
 from openbell.services.feed import FeedService
@@ -39,14 +40,14 @@ async def build(process: Process) -> None:
     start = {} if running.cursor or not edge.market.KEEPS_HISTORY else await _start(process, database, chosen.run)
     feed = TopicFeed(edge.market, edge.name(TICKS), process.listings, start or "new", f"trader {trader}")
     service = TraderService(bus, running, process.metrics.on_step, remote=True, on_journaled=feed.settle)
-    executions = ExecutionReader(bus, edge, chosen.run, plan)
+    executions = [ExecutionReader(bus, edge, chosen.run, plan)] if plan.venue.fill_model == enums.FILL_OUTSIDE else []
     for batch in journal.batches(chosen.run):
-        service.catch_up(batch)
-        executions.catch_up(batch)
+        for reader in (service, *executions):
+            reader.catch_up(batch)
     process.services += [
         DecisionPublisher(bus, edge, chosen.run, plan, service.confirm),
         RequestReader(bus, edge, trader),
-        executions,
+        *executions,
         service,
         FeedService(bus, feed, lambda: running.cursor, "ticks"),
     ]
