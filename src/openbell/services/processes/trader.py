@@ -42,7 +42,8 @@ async def build(process: Process) -> None:
     service = TraderService(bus, running, process.metrics.on_step, remote=True, on_journaled=feed.settle)
     executions = [ExecutionReader(bus, edge, chosen.run, plan)] if plan.venue.fill_model == enums.FILL_OUTSIDE else []
     for batch in journal.batches(chosen.run):
-        for reader in (service, *executions):
+        service.catch_up(batch)
+        for reader in executions:
             reader.catch_up(batch)
     process.services += [
         DecisionPublisher(bus, edge, chosen.run, plan, service.confirm),
