@@ -20,6 +20,8 @@ HEAVY = {
     "rich",
     "uvicorn",
 }
+#: What a platform of several processes talks to its servers with.
+CLIENTS = {"aio_pika", "aiormq", "confluent_kafka", "google", "psycopg", "redis"}
 #: The help page is drawn by the command-line library with rich; nothing else of the list may come with it.
 HELP_HEAVY = HEAVY - {"rich"}
 
@@ -50,3 +52,14 @@ def test_help_loads_nothing_heavy(arguments):
 def test_importing_a_room_does_not_load_the_compiler(room):
     """numba comes with the first compilation, not with an import: it costs 88 MB and 150 ms."""
     assert loaded(f"import openbell.{room}") & {"numba", "llvmlite"} == set()
+
+
+def test_the_platform_in_one_process_loads_no_client_of_a_server():
+    """Kafka, RabbitMQ, Redis, PostgreSQL and protobuf are loaded by those who choose them, and need not be installed otherwise."""
+    assert loaded("import openbell.services.platform, openbell.cli.demo, openbell.cli.up") & CLIENTS == set()
+
+
+def test_control_messages_as_json_need_no_protobuf():
+    """The channel `control` is JSON; only a protobuf message there loads that library."""
+    code = """from openbell.adapters.messages.control import Status, decode, encode; decode(encode(Status(id="1")))"""
+    assert loaded(code) & CLIENTS == set()
