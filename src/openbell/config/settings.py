@@ -57,6 +57,7 @@ class KafkaSettings(Section, frozen=True):
     user: str = ""
     password: str = ""
     tls: bool = False
+    mechanism: Literal["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"] = "SCRAM-SHA-512"  # how the user proves who it is; PLAIN needs tls
 
 
 class RabbitSettings(Section, frozen=True):

@@ -12,11 +12,18 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import structlog
+
 from openbell.adapters.buses.base import Start, Topic, TopicCount
 from openbell.adapters.buses.kafka.connection import Cluster
 from openbell.adapters.buses.kafka.producer import KafkaProducer, Outbox
 from openbell.adapters.buses.kafka.subscription import KafkaSubscription
 from openbell.errors import BusError, UnknownNameError
+
+log = structlog.get_logger("kafka")
+
+#: How long the server may take to hear that we leave, and how far we got.
+LEAVE_SECONDS = 5.0
 
 
 class KafkaBus:
@@ -66,6 +73,10 @@ class KafkaBus:
         wanted = [self._outbox(name).topic for name in ((topics,) if isinstance(topics, str) else topics)]
         if self._is_closed:
             raise BusError("nothing can be read: the bus is closed")
+        for gone in [one for one in self._subscriptions if one.is_gone]:
+            self._subscriptions.remove(gone)
+            for name, known in self._outboxes.items():
+                known.count.dropped += gone.dropped(name)
         subscription = KafkaSubscription(self._cluster, self._client, wanted, group, start, self._producer().topics)
         self._subscriptions.append(subscription)
         return subscription
@@ -96,7 +107,9 @@ class KafkaBus:
                 try:
                     await self._connected.close()
                 finally:
-                    await asyncio.gather(*(subscription.disconnect() for subscription in self._subscriptions))
+                    left = await asyncio.gather(*(subscription.disconnect(LEAVE_SECONDS) for subscription in self._subscriptions))
+                    if not all(left):
+                        log.warning("left without a word", client=self._client, seconds=LEAVE_SECONDS)
 
     async def _close_topics(self, names: set[str]) -> None:
         self._closed |= names

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from confluent_kafka import KafkaError
 
-from openbell.errors import BusError
+from openbell.errors import BusError, ConfigError
 
 #: How long an address may not be found, or a user be refused who was let in before, until it is called a mistake.
 PATIENCE_SECONDS = 10.0
@@ -46,9 +46,17 @@ class Cluster(Protocol):
     def tls(self) -> bool:
         """Whether to encrypt, and to check the servers' certificates."""
 
+    @property
+    def mechanism(self) -> str:
+        """How the user proves who it is, in the words of SASL."""
+
 
 def configuration(cluster: Cluster, client: str, on_error: Callable[[KafkaError], None]) -> dict[str, Any]:
-    """What all our clients have in common. Without TLS a password is only proven (SCRAM), never sent."""
+    """What all our clients have in common. ConfigError for a password that would be sent where others can read it."""
+    if cluster.user and cluster.mechanism == "PLAIN" and not cluster.tls:
+        raise ConfigError(
+            "kafka.mechanism is PLAIN without TLS, which sends the password in the clear", "SCRAM-SHA-512", "or set kafka.tls"
+        )
     found: dict[str, Any] = {
         "bootstrap.servers": cluster.servers,
         "client.id": f"openbell-{client}",
@@ -56,7 +64,7 @@ def configuration(cluster: Cluster, client: str, on_error: Callable[[KafkaError]
         "socket.nagle.disable": True,
         "socket.keepalive.enable": True,
         "reconnect.backoff.ms": 100,
-        "reconnect.backoff.max.ms": 5000,
+        "reconnect.backoff.max.ms": 2000,
         "log.connection.close": False,
         "logger": LOGGER,
         "error_cb": on_error,
@@ -93,18 +101,20 @@ class Watch:
 
     def judge(self, error: KafkaError) -> BusError | None:
         """The error with its remedy, or None when it may pass."""
-        code, servers = error.code(), self._cluster.servers
+        code, servers, text = error.code(), self._cluster.servers, error.str().partition(" (after ")[0]
         who = f"user '{self._cluster.user}'" if self._cluster.user else "a client without a user"
         if code in REFUSED and (not self._was_reached or self._lasts()):
-            return BusError(f"Kafka at {servers} refuses {who}", "a user it knows", "check kafka.user, kafka.password and kafka.tls")
+            return BusError(f"Kafka at {servers} refuses {who}", "a user it knows", "check kafka.user, kafka.password and kafka.mechanism")
         if code == KafkaError._RESOLVE and not self._was_reached and self._lasts():
             return BusError(f"nobody knows the address {servers}", "host:port of a Kafka server", "check kafka.servers")
         if code == KafkaError._SSL and not self._was_reached:
-            return BusError(f"Kafka at {servers} cannot be trusted: {error.str()}", "a certificate of a known authority", "check kafka.tls")
+            return BusError(f"Kafka at {servers} cannot be trusted: {text}", "a certificate of a known authority", "check kafka.tls")
+        if code == KafkaError._TRANSPORT and "SSL handshake" in text and not self._was_reached and self._lasts():
+            return BusError(f"the server at {servers} does not speak TLS", do="check kafka.servers and kafka.tls")
         if code in FORBIDDEN:
-            return BusError(f"Kafka at {servers} forbids {who} something: {error.str()}", do="grant it in the cluster's access lists")
+            return BusError(f"Kafka at {servers} forbids {who} something: {text}", do="grant it in the cluster's access lists")
         if error.fatal() or code in (KafkaError._FATAL, KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE):
-            return BusError(f"the client of Kafka at {servers} cannot go on: {error.str()}", "Kafka 2.5 or later", "see the server's log")
+            return BusError(f"the client of Kafka at {servers} cannot go on: {text}", "Kafka 2.5 or later", "see the server's log")
         return None
 
     def _lasts(self) -> bool:

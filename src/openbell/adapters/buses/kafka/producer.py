@@ -23,10 +23,11 @@ from openbell.errors import BusError
 
 log = structlog.get_logger("kafka")
 
-#: How long a message waits for others to share a request with it. More batches better and answers later.
-LINGER_MS = 1
-#: The largest key and payload together; the servers' own default, message.max.bytes, leaves room for this and a header.
+#: How long a message waits for others to share a request with it. Under load they share one anyway, while the last is on its way.
+LINGER_MS = 0
+#: The largest key and payload together, and the largest batch: with what Kafka adds it fits in the servers' default, 1,048,588 bytes.
 MESSAGE_BYTES_MAX = 1_000_000
+REQUEST_BYTES_MAX = 1_001_000
 POLL_SECONDS = 0.1
 CLOSE_SECONDS = 10.0
 
@@ -58,7 +59,7 @@ class KafkaProducer:
 
     def __init__(self, cluster: Cluster, client: str) -> None:
         self._loop = asyncio.get_running_loop()
-        self._watch = Watch(cluster, lambda failure: self._tell(self._wake))
+        self._watch = Watch(cluster, lambda _: self._tell(self._trouble))
         settings = configuration(cluster, client, self._watch.on_error)
         self._admin = AdminClient(settings)
         self._producer = Producer(
@@ -68,7 +69,8 @@ class KafkaProducer:
                 "message.timeout.ms": 0,  # a server that is away is waited for
                 "partitioner": "murmur2_random",  # as clients in other languages do it: a key is always in the same partition
                 "linger.ms": LINGER_MS,
-                "message.max.bytes": MESSAGE_BYTES_MAX,
+                "message.max.bytes": REQUEST_BYTES_MAX,
+                "batch.size": MESSAGE_BYTES_MAX,
                 "queue.buffering.max.messages": 0,  # the topics' buffers are the bound
                 "queue.buffering.max.kbytes": 2_147_483_647,
             }
@@ -119,7 +121,7 @@ class KafkaProducer:
         last = self._published
         while self._pending and next(iter(self._pending)) <= last:
             await self.room()
-        self.check()
+        self._tell_refused()
 
     def wake(self) -> None:
         """Have whoever waits look again."""
@@ -141,14 +143,18 @@ class KafkaProducer:
         """BusError for what waiting cannot mend; what became of a message is told once."""
         if self._watch.failure is not None:
             raise self._watch.failure
-        if self._refused is not None:
-            refused, self._refused = self._refused, None
+        self._tell_refused()
+
+    def _tell_refused(self) -> None:
+        refused, self._refused = self._refused, None
+        if refused is not None:
             raise refused
 
     async def _open(self, outbox: Outbox) -> None:
         """Have the topic made; what was published meanwhile waits."""
         try:
             await self.topics.partitions(outbox.topic)
+            await self.topics.check_size(outbox.topic, REQUEST_BYTES_MAX)
         except BusError as error:
             self._refused = error
             lost: list[Message] = []
@@ -212,6 +218,10 @@ class KafkaProducer:
         for outbox in {report[0] for report in reports}:
             if outbox.backlog and outbox.is_ready:
                 self._hand_over(outbox)
+        self._wake()
+
+    def _trouble(self) -> None:
+        self.topics.look_again()
         self._wake()
 
     def _wake(self) -> None:

@@ -204,44 +204,43 @@ class Reader:
             self._shelf.not_committed({(place.topic, place.partition): place.offset for place in offsets})
 
     def _assigned(self, consumer: Consumer, places: list[TopicPartition]) -> None:
-        found = self._acknowledged(consumer, places)
-        if found is None:
+        """Partitions are ours: go on where the group had got to."""
+        committed = self._acknowledged(consumer, places)
+        if committed is None:
             return
         starts = {
-            (place.topic, place.partition): place.offset
-            if place.offset >= 0
-            else self._starts.get((place.topic, place.partition), OFFSET_BEGINNING)
-            for place in found
+            place: offset if offset >= 0 else self._starts.get(place, OFFSET_BEGINNING)
+            for place, offset in self._shelf.resume(committed).items()
         }
         self._shelf.assign(starts)
         consumer.incremental_assign([TopicPartition(*place, offset) for place, offset in starts.items()])
         if self._paused:
             self._pause(consumer)
-        log.info("partitions joined", group=self._group, partitions=[place.partition for place in places])
+        log.info("partitions joined", group=self._group, partitions=sorted(starts))
         self._tell(self._is_ready)
 
-    def _acknowledged(self, consumer: Consumer, places: list[TopicPartition]) -> list[TopicPartition] | None:
-        """Where the group had got to; None when we leave meanwhile."""
-        while places and not self._shelf.is_leaving:
+    def _acknowledged(self, consumer: Consumer, places: list[TopicPartition]) -> Offsets | None:
+        """What the server was told, below 0 for nothing yet; None when we leave meanwhile."""
+        while not self._shelf.is_leaving:
             try:
-                found = consumer.committed(places, timeout=ANSWER_SECONDS)
+                found = consumer.committed(places, timeout=ANSWER_SECONDS) if places else []
             except KafkaException as error:
                 trouble = error.args[0]
             else:
                 trouble = next((place.error for place in found if place.error is not None), None)
                 if trouble is None:
-                    return found
+                    return {(place.topic, place.partition): place.offset for place in found}
             failure = self._watch.judge(trouble)
             if failure is not None:
                 self._fail(failure)
             log.warning("waiting for what the group had acknowledged", group=self._group, error=trouble.str())
-        return None if places else []
+        return None
 
     def _revoked(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         """Partitions go to another member: drain them, tell how far we got, and let go."""
         names = {(place.topic, place.partition) for place in places}
         done, late = self._shelf.drain(names, DRAIN_SECONDS)
-        if late:
+        if late and not self._shelf.is_leaving:
             log.warning("partitions leave with messages in hand", group=self._group, partitions=sorted(late), seconds=DRAIN_SECONDS)
         if done:
             self._commit_these(consumer, done, wait=True)

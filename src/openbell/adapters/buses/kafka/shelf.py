@@ -26,7 +26,8 @@ class Shelf(Inbox):
         self._times: dict[Place, int] = {}  # how often a place was given to us
         self._read: Offsets = {}  # behind the last message that came
         self._in_hand: Offsets = {}  # behind the last message that was taken and not acknowledged
-        self._done: Offsets = {}  # acknowledged, not committed
+        self._acked: Offsets = {}  # behind the last message that was acknowledged
+        self._done: Offsets = {}  # the same, while it is not committed
         self._ends: Offsets = {}  # of closed topics
 
     # --- on the loop
@@ -47,7 +48,7 @@ class Shelf(Inbox):
         """Everything taken so far is done with."""
         with self._lock:
             for place, offset in self._in_hand.items():
-                self._done[place] = min([offset, *self._waiting_conflated(place)])
+                self._acked[place] = self._done[place] = min([offset, *self._waiting_conflated(place)])
             self._in_hand.clear()
             self._lock.notify_all()
 
@@ -100,6 +101,13 @@ class Shelf(Inbox):
         """The BLOCK topics that can take as much again as they hold."""
         with self._lock:
             return {buffer.topic.name for buffer in self._blocking if 2 * len(buffer) <= buffer.topic.buffer}
+
+    def resume(self, committed: Offsets) -> Offsets:
+        """Where to go on: a place that comes back may be further than the server was told before it was lost."""
+        with self._lock:
+            ahead = {place: self._acked[place] for place, offset in committed.items() if self._acked.get(place, -1) > max(offset, -1)}
+            self._done |= ahead
+            return {**committed, **ahead}
 
     def assign(self, starts: Offsets) -> None:
         """Places are ours from now on; the next message of each has this offset, if it is 0 or more."""

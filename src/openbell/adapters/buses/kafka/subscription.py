@@ -58,6 +58,11 @@ class KafkaSubscription:
 
     # --- for the bus
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether it has left, and its thread has ended."""
+        return self._shelf.is_leaving and self._reader.finished.done()
+
     def dropped(self, topic: str) -> int:
         """How many messages of a topic were given up."""
         return self._shelf.buffers[topic].dropped if topic in self._shelf.buffers else 0
@@ -70,10 +75,11 @@ class KafkaSubscription:
         """The topic is closed: nothing comes of it from these offsets on."""
         self._shelf.end_at({(topic, partition): offset for partition, offset in ends.items()})
 
-    async def disconnect(self) -> None:
-        """Read no more; what is there can be taken."""
+    async def disconnect(self, seconds: float) -> bool:
+        """Read no more; what is there can be taken. False when the server did not let us go in time; it will find out by itself."""
         self._leave(keep=True)
-        await self._reader.finished
+        await asyncio.wait((self._reader.finished,), timeout=seconds)
+        return self._reader.finished.done()
 
     def _leave(self, keep: bool) -> None:
         self._shelf.leave(keep)

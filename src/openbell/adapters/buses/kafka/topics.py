@@ -1,17 +1,18 @@
 """The topics on the server: made when they are not there, how many partitions they have, and from where to where they reach."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
 from openbell.adapters.buses.base import Topic
-from openbell.adapters.buses.kafka.connection import Watch
+from openbell.adapters.buses.kafka.connection import FORBIDDEN, Watch
 from openbell.errors import BusError
 
 log = structlog.get_logger("kafka")
@@ -35,6 +36,7 @@ class KafkaTopics:
         self._admin = admin
         self._watch = watch
         self._known: dict[str, asyncio.Task[int]] = {}
+        self._asking: set[asyncio.Task[Any]] = set()
 
     async def partitions(self, topic: Topic) -> int:
         """How many partitions the topic has; it is made when it is not there. The server's number goes before the declared one."""
@@ -48,6 +50,27 @@ class KafkaTopics:
         number = await self.partitions(topic)
         oldest, next_one = [await self._offsets(topic.name, number, spec) for spec in (OLDEST, NEXT)]
         return {partition: (oldest[partition], next_one[partition]) for partition in range(number)}
+
+    async def check_size(self, topic: Topic, least: int) -> None:
+        """BusError for a topic that does not take so many bytes at once. Where we may not ask, it is taken to be as usual."""
+
+        async def ask() -> int:
+            answers = self._admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, topic.name)], request_timeout=ANSWER_SECONDS)
+            try:
+                return int((await _of(answers))["max.message.bytes"].value)
+            except KafkaException as error:
+                if error.args[0].code() in FORBIDDEN:
+                    return least
+                raise
+
+        most = await self._persist(f"the settings of topic {topic.name}", ask)
+        if most < least:
+            raise BusError(f"topic {topic.name} takes {most} bytes at once", f"at least {least}", "raise its max.message.bytes")
+
+    def look_again(self) -> None:
+        """The client has found trouble: who waits for an answer gets the reason."""
+        for asking in tuple(self._asking):
+            asking.cancel()
 
     def close(self) -> None:
         """Stop asking."""
@@ -85,7 +108,7 @@ class KafkaTopics:
         async def ask() -> dict[int, int]:
             wanted = {TopicPartition(topic, partition): spec for partition in range(number)}
             answers = self._admin.list_offsets(wanted, request_timeout=ANSWER_SECONDS)
-            return {place.partition: (await asyncio.wrap_future(answer)).offset for place, answer in answers.items()}
+            return {place.partition: (await _wait(answer)).offset for place, answer in answers.items()}
 
         return await self._persist(f"offsets of {topic}", ask)
 
@@ -93,17 +116,25 @@ class KafkaTopics:
         """Ask until there is an answer, with growing pauses."""
         pause = PAUSE_SECONDS
         while True:
+            asking = asyncio.get_running_loop().create_task(ask())
+            self._asking.add(asking)
             try:
-                answer = await ask()
-            except KafkaException as error:
-                failure = _mistake(what, error.args[0]) or self._watch.judge(error.args[0]) or self._watch.failure
-                if failure is not None:
-                    raise failure from None
-                if pause == LONGEST_PAUSE_SECONDS:
-                    log.warning("waiting for Kafka", what=what, error=error.args[0].str())
+                await asyncio.wait((asking,))
+            finally:
+                asking.cancel()
+                self._asking.discard(asking)
+            if asking.cancelled():
+                trouble: KafkaError | None = None
+            elif isinstance(error := asking.exception(), KafkaException):
+                trouble = error.args[0]
             else:
                 self._watch.reached()
-                return answer
+                return asking.result()
+            failure = self._watch.failure or (trouble and (_mistake(what, trouble) or self._watch.judge(trouble)))
+            if failure:
+                raise failure
+            if trouble and trouble.code() == KafkaError._TIMED_OUT:
+                log.warning("waiting for Kafka", what=what, error=trouble.str(), check="kafka.servers, kafka.user, kafka.tls")
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
@@ -111,7 +142,20 @@ class KafkaTopics:
 async def _of(answers: dict[Any, "Future[Any]"]) -> Any:
     """The answer to a question about one thing."""
     (answer,) = answers.values()
-    return await asyncio.wrap_future(answer)
+    return await _wait(answer)
+
+
+async def _wait(answer: "Future[Answer]") -> Answer:
+    """As `asyncio.wrap_future`, but who gives up waiting leaves the answer alone: the client library would stumble over it."""
+    loop, is_there = asyncio.get_running_loop(), asyncio.Event()
+
+    def tell(_: "Future[Answer]") -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(is_there.set)
+
+    answer.add_done_callback(tell)
+    await is_there.wait()
+    return answer.result()
 
 
 def _mistake(what: str, error: KafkaError) -> BusError | None:
