@@ -58,8 +58,8 @@ def on_a_terminal(folder, columns, **environment):
 
 
 def plain(text):
-    """Without colours and what moves the cursor."""
-    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "", text)
+    """Without lines that were erased, without colours and what moves the cursor."""
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "", re.sub(r"[^\n]*\r\x1b\[2K", "", text))
 
 
 def test_a_machine_in_order(tmp_path):

@@ -7,7 +7,7 @@ from openbell.errors import StorageError
 from openbell.model.jit import INTERPRETED, cache_folder
 from openbell.services.doctor.disk import existing, refusal
 from openbell.services.doctor.finding import Finding, ok, problem, warning
-from openbell.services.doctor.strategies import plan_of
+from openbell.services.doctor.strategies import plans_of
 from openbell.services.prepare import is_prepared
 
 
@@ -34,10 +34,10 @@ def compiled(settings: Settings) -> Iterator[Finding]:
             "kernel", "OPENBELL_INTERPRETED is set: everything takes a hundred times longer", "compiled code", "unset OPENBELL_INTERPRETED"
         )
         return
-    plan = plan_of(settings)
-    if plan is None:
+    plans = plans_of(settings)
+    if not plans:
         return
-    if is_prepared(plan):
+    if all(is_prepared(plan) for plan in plans):
         yield ok("kernel", "compiled for the configured strategies")
     else:
         yield warning(

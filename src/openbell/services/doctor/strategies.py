@@ -11,8 +11,8 @@ from openbell.engine.state import first_state
 from openbell.errors import OpenbellError
 from openbell.model.plan import Limits, Listing
 from openbell.services.doctor.finding import Finding, edit, ok, problem, warning
-from openbell.services.plans import make_plan, simulated_listing, symbols_of
-from openbell.services.recordings import SHIPPED_LISTINGS, recorded_file
+from openbell.services.markets import listings_of
+from openbell.services.plans import make_plan, make_plans
 from openbell.strategies.load import load
 
 
@@ -44,20 +44,18 @@ def strategies(settings: Settings, file: str) -> Iterator[Finding]:
         yield ok("strategies", ", ".join(well))
 
 
-def listings_of(settings: Settings) -> tuple[Listing, ...]:
-    """What the configured feed lists. Raises DataError for a file that is none."""
-    source = settings.feed.source
-    if source == "simulated":
-        return tuple(simulated_listing(symbol) for symbol in symbols_of(settings.trading.strategies))
-    return SHIPPED_LISTINGS if source == "recorded" else recorded_file(source)[1]
-
-
-def plan_of(settings: Settings) -> Plan | None:
-    """What `openbell up` would run; None where that cannot be told."""
+def plans_of(settings: Settings) -> list[Plan]:
+    """What `openbell up` would run, or the traders of `openbell serve`; nothing where that cannot be told."""
+    trading = settings.trading
+    if not trading.strategies:
+        return []
     try:
-        return make_plan(settings.trading, listings_of(settings)) if settings.trading.strategies else None
+        listings = listings_of(settings)
+        if settings.bus.market == "inprocess":
+            return [make_plan(trading, listings)]
+        return list(make_plans(trading, listings).values())
     except OpenbellError:
-        return None
+        return []
 
 
 def _faults(strategy: StrategySettings, settings: Settings, listings: tuple[Listing, ...], file: str) -> Iterator[Finding]:

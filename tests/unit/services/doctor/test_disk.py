@@ -7,12 +7,13 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from openbell.config import DatabaseSettings, FeedSettings, Settings, StrategySettings, TradingSettings
+from openbell.config import BusSettings, DatabaseSettings, FeedSettings, Settings, StrategySettings, TradingSettings
 from openbell.services.doctor import kernel
 from openbell.services.doctor.disk import confirm_ms, existing, file_system, folder, folders_of
-from openbell.services.doctor.strategies import plan_of
+from openbell.services.doctor.strategies import plans_of
 from openbell.services.prepare import prepare
 from tests.unit.services.doctor import in_a_process, levels
 
@@ -150,10 +151,10 @@ def test_a_kernel_that_is_not_compiled(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_a_kernel_that_is_compiled():
     """By what the first start does."""
-    plan = plan_of(RSI)
-    assert plan is not None
-    prepare(plan)
-    assert levels(kernel.compiled(RSI)) == ["ok"]
+    for settings in (RSI, msgspec.structs.replace(RSI, bus=BusSettings(market="kafka"))):
+        for plan in plans_of(settings):
+            prepare(plan)
+        assert levels(kernel.compiled(settings)) == ["ok"]
 
 
 def test_interpreted_code():
