@@ -1,11 +1,16 @@
 """`openbell backtest`: a strategy over history, on the terminal, as JSON, or as a page."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from openbell.errors import UsageError
+
+if TYPE_CHECKING:
+    from openbell.backtest.result import Result
 
 
 def backtest(
@@ -26,6 +31,8 @@ def backtest(
     bar_timeframe: str = "",
     sort: bool = False,
     drop_bad: bool = False,
+    session: str | None = None,
+    config: Path | None = None,
     json: Path | None = None,
     report: Path | None = None,
 ) -> None:
@@ -63,6 +70,11 @@ def backtest(
         Sort data that is not in time order (holds it in memory).
     drop_bad
         Leave out rows that make no sense, and count them, in place of stopping.
+    session
+        Have the history service of a platform send the data over the bus under this id, in place of reading it here; `data` is then what
+        that service has: shipped data sets, files of its folder, or `stored` for the candles of its database.
+    config
+        With --session: YAML file of the settings; by default $OPENBELL_CONFIG, or configs/config.yaml where there is one.
     json
         Write the result to this file.
     report
@@ -79,23 +91,35 @@ def backtest(
 
     venue = Venue(fee_taker_bps=fee_bps, slippage_bps=slippage_bps, latency_ns=int(latency_ms * 1e6))
     with events_progress(f"{Path(strategy).stem} on {', '.join(data)}") as progress:
-        result = run(
-            strategy,
-            data if len(data) > 1 else data[0],
-            timeframe=timeframe,
-            symbols=symbols,
-            cash=cash,
-            params=params,
-            venue=venue,
-            currency=currency,
-            start=start,
-            end=end,
-            bar_timeframe=bar_timeframe,
-            sort=sort,
-            on_bad="drop" if drop_bad else "raise",
-            keep_candles=report is not None,
-            progress=progress,
-        )
+
+        def over(source: object, **choice: Any) -> Result:
+            return run(
+                strategy,
+                source,
+                timeframe=timeframe,
+                cash=cash,
+                params=params,
+                venue=venue,
+                currency=currency,
+                keep_candles=report is not None,
+                progress=progress,
+                **choice,
+            )
+
+        if session is not None:
+            from openbell.cli.session import over_session, session_request
+
+            result = over_session(session_request(session, data, symbols, bar_timeframe, start, end, sort, drop_bad), config, over)
+        else:
+            result = over(
+                data if len(data) > 1 else data[0],
+                symbols=symbols,
+                start=start,
+                end=end,
+                bar_timeframe=bar_timeframe,
+                sort=sort,
+                on_bad="drop" if drop_bad else "raise",
+            )
     print(result.summary())
     print(_counts(result))
     for reason, count in result.denials().items():
@@ -110,7 +134,7 @@ def backtest(
         print(f"report written to {report}")
 
 
-def _counts(result: Any) -> str:
+def _counts(result: Result) -> str:
     counts = result.counts
     speed = counts["events"] / max(result.seconds, 1e-9)
     done = ", ".join(f"{counts[name]:,} {name}" for name in ("events", "orders", "fills"))

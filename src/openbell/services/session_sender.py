@@ -29,7 +29,7 @@ CHUNK_EVENTS = 8_192
 #: How often (seconds) a session that waits says so.
 ALIVE_S = 2.0
 #: How long (seconds) a session with a window goes on while nobody takes anything.
-GONE_S = 30.0
+GONE_S = 15.0
 CHECKSUM_SIZE = 32
 OpenSource = Callable[[DataRequest], EventSource]
 

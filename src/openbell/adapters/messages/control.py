@@ -15,7 +15,8 @@ from openbell.errors import DataError, suggest
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Symbols = Annotated[tuple[Text, ...], msgspec.Meta(min_length=1)]
-Session = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+SESSION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+Session = Annotated[str, msgspec.Meta(pattern=SESSION_PATTERN)]
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):

@@ -5,7 +5,7 @@ time order.
 from openbell.adapters.stores.history.checks import Quality
 from openbell.adapters.stores.history.columns import CHUNK_ROWS, FIELDS, Columns, History, Kind, concatenate
 from openbell.adapters.stores.history.merge import Batch, MergedHistory, Part, merge, read_all
-from openbell.adapters.stores.history.reader import HistoryReader, read_history
+from openbell.adapters.stores.history.reader import HistoryReader, nanoseconds, read_history
 
 __all__ = [
     "CHUNK_ROWS",
@@ -20,6 +20,7 @@ __all__ = [
     "Quality",
     "concatenate",
     "merge",
+    "nanoseconds",
     "read_all",
     "read_history",
 ]

@@ -79,7 +79,7 @@ def read_history(
     default = Path(data).name.partition(".")[0].partition("-")[0].upper() if isinstance(data, str | Path) else "ASSET"
     filters = _filters(source, where or {})
     found = _symbols(source, layout, filters, asked, default)
-    span = (_nanoseconds(start, "start"), _nanoseconds(end, "end"))
+    span = (nanoseconds(start, "start"), nanoseconds(end, "end"))
     return HistoryReader(source, layout, found, filters, asked is not None, span, sort, on_bad)
 
 
@@ -260,8 +260,8 @@ def _matches(cells: "polars.Series", value: str) -> "np.ndarray[tuple[int], np.d
     return (cells.cast(polars.String) == value).fill_null(False).to_numpy()
 
 
-def _nanoseconds(moment_asked: str | int | datetime | None, name: str) -> int | None:
-    """A border of the range as ns UTC."""
+def nanoseconds(moment_asked: str | int | datetime | None, name: str) -> int | None:
+    """A border of a range as ns UTC; DataError for a text that is no time."""
     if moment_asked is None or isinstance(moment_asked, int):
         return moment_asked
     try:

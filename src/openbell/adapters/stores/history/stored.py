@@ -17,7 +17,7 @@ class CandleReader(Protocol):
     """The part of a candle store that reads."""
 
     def read(self, symbol: str, timeframe: str, start: int, end: int, limit: int) -> Sequence[Sequence[Any]]:
-        """The newest `limit` candles with start <= ts < end (ms), oldest first: symbol, timeframe, ts, open, high, low, close, volume, ..."""
+        """The newest `limit` candles with start <= ts < end (ms), oldest first: symbol, timeframe, ts, open, high, low, close, volume."""
 
 
 class StoredCandles:
