@@ -17,6 +17,7 @@ def up(
     feed: str | None = None,
     speed: str | None = None,
     fresh: Annotated[bool, Parameter(negative="")] = False,
+    processes: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Run the platform until it is stopped.
 
@@ -36,6 +37,8 @@ def up(
         Times real time, or max.
     fresh
         Begin a new run in place of going on with the last one.
+    processes
+        Each service in a process of its own, over the servers that the settings name (scripts/services.sh starts them).
     """
     from openbell.adapters.feeds.replay import parse_speed
     from openbell.cli.platform import Job, open_sockets, serve
@@ -51,6 +54,11 @@ def up(
     settings = load_settings(config, arguments)
     trading = settings.trading
     check_feed(settings.feed, trading.strategies)
+    if processes:
+        from openbell.cli.up_processes import run_in_processes
+
+        run_in_processes(settings, config, fresh)
+        return
     with Terminal("openbell") as terminal:
         sockets = open_sockets(settings, "openbell up --port 8082", metrics_required=True, say=terminal.say)
         playing, listings = make_feed(

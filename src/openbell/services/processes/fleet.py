@@ -31,17 +31,19 @@ class Member:
     """One process of the fleet."""
 
     name: str
+    service: str
+    arguments: tuple[str, ...]
     process: subprocess.Popen[bytes]
     port: int
     log: Path
 
 
 class Fleet:
-    """Starts `openbell serve` with a settings file, an environment and a folder for what it keeps."""
+    """Starts `openbell serve` with a settings file (None: where it looks by itself), an environment, and a folder for what it keeps."""
 
-    def __init__(self, config: Path, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, config: Path | None, folder: Path, environment: Mapping[str, str]) -> None:
         self.members: dict[str, Member] = {}
-        self._config = config
+        self._config = [] if config is None else ["--config", str(config)]
         self._folder = folder
         self._environment = dict(environment)
 
@@ -51,15 +53,22 @@ class Fleet:
         port = free_port()
         log = self._folder / f"{name}.log"
         command = [
-            sys.executable, "-m", "openbell", "serve", service, "--config", str(self._config), "--data-dir", str(self._folder),
+            sys.executable, "-m", "openbell", "serve", service, *self._config, "--data-dir", str(self._folder),
             "--metrics", f"127.0.0.1:{port}", *arguments,
         ]  # fmt: skip
         with log.open("ab") as output:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self._environment, start_new_session=True
             )
-        self.members[name] = Member(name, process, port, log)
+        self.members[name] = Member(name, service, arguments, process, port, log)
         return self.members[name]
+
+    def start_again(self) -> list[str]:
+        """Start every process that has ended by itself; returns their names."""
+        ended = [member for member in self.members.values() if member.process.poll() is not None]
+        for member in ended:
+            self.start(member.service, *member.arguments, name=member.name)
+        return [member.name for member in ended]
 
     def wait_healthy(self, *names: str) -> None:
         """Wait until processes are healthy; OpenbellError with the end of its log when one is not in time."""
