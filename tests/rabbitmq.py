@@ -11,6 +11,9 @@ from openbell.adapters.buses.rabbitmq import RabbitBus
 from openbell.adapters.buses.rabbitmq.server import Server, connect
 from openbell.adapters.buses.rabbitmq.topology import Queue, Topology
 
+#: The prefix of a real platform: what all of its topics share is not deleted.
+EVERYBODYS = "openbell"
+
 
 class OwnBus(RabbitBus):
     """The bus, with names of a test's own on the server."""
@@ -31,7 +34,7 @@ class OwnBus(RabbitBus):
         return made
 
     def queues(self) -> list[Queue]:
-        """The queues that outlive the test."""
+        """The queues that outlive the test and are its own."""
         topology = Topology(self.prefix)
         groups = [
             topology.group(self.known[topic], group, partition)
@@ -39,12 +42,14 @@ class OwnBus(RabbitBus):
             for partition in range(self.known[topic].partitions)
         ]
         markers = [topology.partitions(topic) for topic in self.known.values()]
-        return [*groups, *(topology.shelf(queue.name) for queue in groups), *markers, topology.dead_letters]
+        shared = [] if self.prefix == EVERYBODYS else [topology.dead_letters]
+        return [*groups, *(topology.shelf(queue.name) for queue in groups), *markers, *shared]
 
     def exchanges(self) -> list[str]:
-        """The exchanges that outlive the test."""
+        """The exchanges that outlive the test and are its own."""
         topology = Topology(self.prefix)
-        return [*(topology.exchange(topic) for topic in self.known.values()), topology.members]
+        shared = [] if self.prefix == EVERYBODYS else [topology.members]
+        return [*(topology.exchange(topic) for topic in self.known.values()), *shared]
 
 
 @contextlib.asynccontextmanager
@@ -66,10 +71,3 @@ async def remove(server: Server, *buses: OwnBus) -> None:
                 await channel.queue_delete(queue.name)
             for exchange in bus.exchanges():
                 await channel.exchange_delete(exchange)
-
-
-async def waiting(server: Server, name: str) -> int:
-    """How many messages of a queue wait for somebody to take them."""
-    async with connected(server) as connection:
-        channel = await connection.channel(publisher_confirms=False)
-        return int((await channel.queue_declare(name, passive=True)).message_count or 0)

@@ -101,11 +101,12 @@ class Proxy:
     async def _close(self) -> None:
         assert self._listener is not None
         self._listener.close()
-        self._reset_all()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        self._accepts = False
+        for flow in self._flows.values():
+            flow.set()
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            self._reset_all()
+            await asyncio.wait(others, timeout=0.1)
 
     def _reset_all(self) -> None:
         for writer in tuple(self._open):
