@@ -9,7 +9,7 @@ from typing import Any
 
 from openbell.config import Settings
 from openbell.services.doctor.finding import Finding, ok, problem, warning
-from openbell.services.doctor.processes import Process, listener
+from openbell.services.doctor.processes import listener
 from openbell.services.gateway.server import parse_address
 
 ANSWER_SECONDS = 2.0
@@ -73,17 +73,16 @@ def _taken(check: str, host: str, port: int, other: str) -> Finding:
     holder, answer = listener(port), health(host, port)
     who = str(holder) if holder else "a process of another user"
     end = f"kill {holder.pid}    # or another port: {other}" if holder else f"sudo ss -ltnp 'sport = :{port}'    # or: {other}"
-    if answer:
-        state = f"openbell {answer['version']} runs there, {answer['status']}"
-    elif holder is not None and holder.is_openbell:
-        state = "openbell listens there" + _own_metrics(check, holder)
-    else:
+    if answer is None and (holder is None or not holder.is_openbell):
         return problem(check, f"{host}:{port} is taken by {who}", "a free port", end)
-    return warning(check, f"{host}:{port}: {state}; {who}", "a free port, if another one is to start", end)
-
-
-def _own_metrics(check: str, holder: Process) -> str:
-    return f" (metrics of pid {holder.pid})" if check == "metrics.addr" else ", and does not answer /health"
+    if answer is None and check == "server.port":
+        return problem(check, f"{host}:{port}: an openbell that does not answer, {who}", "an answer to GET /health", end)
+    if answer is not None and answer["status"] != "healthy":
+        look = f"curl -s http://{_ANY.get(host, host)}:{port}/health    # says which part"
+        found = f"{host}:{port}: openbell {answer['version']} runs there and is {answer['status']}, {who}"
+        return problem(check, found, "a healthy one", look, end)
+    state = f"openbell {answer['version']} runs there, healthy" if answer else "openbell listens there"
+    return warning(check, f"{host}:{port}: {state}, {who}", "a free port, if another one is to start", end)
 
 
 def _free(host: str, port: int) -> int:

@@ -23,11 +23,7 @@ class Process:
 
     pid: int
     command: str
-
-    @property
-    def is_openbell(self) -> bool:
-        """Whether it is one of ours."""
-        return re.search(r"(^|\s)openbell(\s|$)", self.command) is not None
+    is_openbell: bool = False
 
     def __str__(self) -> str:
         return f"pid {self.pid} ({self.command})"
@@ -40,7 +36,9 @@ def process(pid: int) -> Process | None:
         name = (_PROC / str(pid) / "comm").read_text().strip()
     except OSError:
         return None
-    return Process(pid, _command([word for word in words if word]) or name)
+    words = [word for word in words if word]
+    # openbell up, python openbell up, python -m openbell up, each with or without a folder before it
+    return Process(pid, _command(words) or name, "openbell" in [Path(word).name for word in words[:4]])
 
 
 def listener(port: int) -> Process | None:

@@ -69,13 +69,32 @@ def test_a_port_that_another_program_holds():
         assert "METRICS_ADDR=:" in found.do[0]
 
 
+def said(status):
+    """What /health answers."""
+    return json.dumps({"status": status, "timestamp": "2026-01-31T10:30:00Z", "version": "1.2.3", "checks": {}}).encode()
+
+
 def test_a_port_that_another_openbell_holds():
     """Known by its /health: nothing is wrong, and a second one cannot start."""
-    body = json.dumps({"status": "healthy", "timestamp": "2026-01-31T10:30:00Z", "version": "1.2.3", "checks": {}}).encode()
-    with answering(body) as port:
+    with answering(said("healthy")) as port:
         (found,) = gateway_port(on(port))
     assert found.level == "warning"
     assert "openbell 1.2.3 runs there, healthy" in found.found
+
+
+def test_an_openbell_that_is_not_well():
+    """It says so, or does not answer at all; the address of the metrics need not."""
+    with answering(said("unhealthy")) as port:
+        (found,) = gateway_port(on(port))
+    assert (found.level, "is unhealthy" in found.found) == ("problem", True)
+    code = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code, "openbell"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as silent:
+        assert silent.stdout is not None
+        port = int(silent.stdout.readline())
+        (gateway,), (metrics,) = gateway_port(on(port)), metrics_port(on(port))
+        silent.communicate(b"\n")
+    assert (gateway.level, "an openbell that does not answer" in gateway.found) == ("problem", True)
+    assert (metrics.level, "openbell listens there" in metrics.found) == ("warning", True)
 
 
 @pytest.mark.parametrize("body", [b"hello", b"[]", b'{"status": "healthy"}', b"\xff"])
