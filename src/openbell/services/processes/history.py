@@ -3,11 +3,9 @@
 from pathlib import Path
 
 from openbell.adapters.stores.candles import open_candles
-from openbell.services.control import ControlChannel
-from openbell.services.control_handlers import ControlService
 from openbell.services.history import HistoryService
 from openbell.services.processes.process import Process, database_place
-from openbell.services.topics import CONTROL, SESSIONS
+from openbell.services.topics import SESSIONS
 
 #: In the data folder, where data sets of one's own are.
 FOLDER = "history"
@@ -16,9 +14,8 @@ FOLDER = "history"
 async def build(process: Process) -> None:
     """Send the shipped data sets, the files of the folder `history`, and the stored candles. One such process a platform."""
     edge, settings = process.edge, process.settings
-    channel = ControlChannel(edge.control, process.name, edge.name(CONTROL))
     candles = open_candles(database_place(settings))
     process.stack.callback(candles.close)
     folder = Path(settings.trading.data_dir) / FOLDER
-    history = HistoryService(edge.market, channel, candles, folder, edge.name(SESSIONS))
-    process.services += [history, ControlService(channel, lambda: process.services)]
+    history = HistoryService(edge.market, process.channel, candles, folder, edge.name(SESSIONS))
+    process.services.append(history)

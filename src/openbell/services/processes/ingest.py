@@ -1,6 +1,7 @@
 """`openbell serve ingest`: a feed onto the market-data topic."""
 
 from openbell.adapters.feeds.replay import parse_speed
+from openbell.services.control_handlers import answer_feed
 from openbell.services.feed import FeedService
 from openbell.services.markets import make_feed
 from openbell.services.plans import symbols_of
@@ -17,4 +18,6 @@ async def build(process: Process) -> None:
     source = f"{process.settings.bus.namespace}{feed.source.name}"
     publisher = PublisherService(process.bus, edge.market, edge.name(TICKS), source, process.listings, process.database())
     publisher.take_up(feed.is_over, process.fresh)
-    process.services += [publisher, FeedService(process.bus, feed, lambda: publisher.cursor)]
+    service = FeedService(process.bus, feed, lambda: publisher.cursor)
+    answer_feed(process.channel, service, feed.source.name)
+    process.services += [publisher, service]

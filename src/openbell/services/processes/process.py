@@ -12,6 +12,8 @@ from openbell.adapters.stores.base import Journal
 from openbell.adapters.stores.database import Address, Database, open_database
 from openbell.config import Settings
 from openbell.observability import Metrics
+from openbell.services.control import ControlChannel
+from openbell.services.control_handlers import ControlService
 from openbell.services.display import Herald
 from openbell.services.markets import listings_of
 from openbell.services.plans import MAIN, make_plans
@@ -19,7 +21,7 @@ from openbell.services.processes.edge import Edge
 from openbell.services.processes.status import StatusService
 from openbell.services.service import Service
 from openbell.services.supervisor import Supervisor
-from openbell.services.topics import topics
+from openbell.services.topics import CONTROL, topics
 from openbell.services.views import ServiceView
 
 log = structlog.get_logger("process")
@@ -44,6 +46,8 @@ class Process:
         self.bus.declare(*topics(settings.trading.event_bus_buffer))
         self.metrics = Metrics()
         self.services: list[Service] = []
+        #: Its end of the control channel; a service has its types of message handled here.
+        self.channel = ControlChannel(self.edge.control, self.name, self.edge.name(CONTROL))
         self.supervisor = Supervisor(self.bus, ())
         self.stack = AsyncExitStack()
         self.stack.push_async_callback(self.edge.close)
@@ -62,7 +66,7 @@ class Process:
 
     async def run(self, stop: asyncio.Event, status: socket.socket | None) -> None:
         """Run the services until `stop`, or until one fails; its error is raised then."""
-        around: list[Service] = [Herald(self.edge, self.name, self.views)]
+        around: list[Service] = [Herald(self.edge, self.name, self.views), ControlService(self.channel, lambda: self.services)]
         if status is not None:
             around.append(StatusService(self, status))
         self.supervisor = Supervisor(self.bus, [*around, *self.services])

@@ -6,13 +6,18 @@ One process trades the strategies whose `trader` is its name, and keeps their jo
 import asyncio
 import struct
 
+from openbell.adapters.messages.control import Pause, Resume, StatusReply
 from openbell.adapters.stores.database import Database
 from openbell.adapters.stores.progress import move, read_progress
 from openbell.errors import UnknownNameError
 from openbell.model import enums
+from openbell.services.asking import LocalAsk
+from openbell.services.control_handlers import status_of
 from openbell.services.decisions import DecisionPublisher
 from openbell.services.executions import ExecutionReader
 from openbell.services.feed import FeedService
+from openbell.services.intake import request_event
+from openbell.services.names import Names
 from openbell.services.platform import CHECKPOINT_EVENTS
 from openbell.services.prepare import prepare
 from openbell.services.processes.process import Process
@@ -40,6 +45,7 @@ async def build(process: Process) -> None:
     start = {} if running.cursor or not edge.market.KEEPS_HISTORY else await _start(process, database, chosen.run)
     feed = TopicFeed(edge.market, edge.name(TICKS), process.listings, start or "new", f"trader {trader}")
     service = TraderService(bus, running, process.metrics.on_step, remote=True, on_journaled=feed.settle)
+    answer_trading(process, service)
     executions = [ExecutionReader(bus, edge, chosen.run, plan)] if plan.venue.fill_model == enums.FILL_OUTSIDE else []
     for batch in journal.batches(chosen.run):
         service.catch_up(batch)
@@ -65,3 +71,19 @@ async def _start(process: Process, database: Database, run: str) -> dict[int, in
         await asyncio.to_thread(database.run, lambda sql: move(sql, advance))
         noted = advance.after
     return dict(enumerate(struct.unpack(f"<{len(noted.state) // 8}q", noted.state)))
+
+
+def answer_trading(process: Process, trader: TraderService) -> None:
+    """Answer `pause` and `resume` of a strategy, as events of the one order."""
+    names = Names(trader.trader.plan)
+    ask = LocalAsk(process.bus, trader)
+
+    async def act(message: Pause | Resume) -> StatusReply | None:
+        if message.strategy not in names.strategies:
+            return None  # another trader's
+        action = enums.REQUEST_PAUSE if isinstance(message, Pause) else enums.REQUEST_START
+        await ask(process.trader, request_event(action, strategy=names.strategies.index(message.strategy)))
+        return status_of(trader)
+
+    process.channel.on(Pause, act)
+    process.channel.on(Resume, act)
