@@ -82,8 +82,8 @@ class KafkaBus:
         return subscription
 
     def has_subscribers(self, topic: str) -> bool:
-        """True: nobody can know."""
-        return bool(self._outbox(topic))
+        """True for any topic that is known: nobody can know who listens."""
+        return self._outbox(topic) is not None
 
     def count(self, topic: str) -> TopicCount:
         """What became of the messages that this process published, and of those its subscriptions gave up."""

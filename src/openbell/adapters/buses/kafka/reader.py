@@ -213,7 +213,12 @@ class Reader:
             for place, offset in self._shelf.resume(committed).items()
         }
         self._shelf.assign(starts)
-        consumer.incremental_assign([TopicPartition(*place, offset) for place, offset in starts.items()])
+        try:
+            consumer.incremental_assign([TopicPartition(*place, offset) for place, offset in starts.items()])
+        except KafkaException as error:  # they were lost while we asked; the group gives them out again
+            self._shelf.let_go(starts)
+            log.warning("partitions refused", group=self._group, partitions=sorted(starts), error=error.args[0].str())
+            return
         if self._paused:
             self._pause(consumer)
         log.info("partitions joined", group=self._group, partitions=sorted(starts))

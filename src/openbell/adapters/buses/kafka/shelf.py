@@ -149,7 +149,8 @@ class Shelf(Inbox):
         """Whether every topic is closed, and all of it is read."""
         with self._lock:
             closed = {topic for topic, _ in self._ends}
-            return closed.issuperset(self.buffers) and all(self._read.get(place, 0) >= self._ends.get(place, 0) for place in self.held)
+            is_read = all(self._read.get(place, 0) >= self._ends.get(place, 0) for place in self.held)
+            return bool(self._times) and is_read and closed.issuperset(self.buffers)
 
     def _waiting_conflated(self, place: Place) -> list[int]:
         """Offsets of a place that still wait. With CONFLATE an older message may wait behind a newer one that was taken."""

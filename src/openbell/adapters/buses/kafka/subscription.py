@@ -25,6 +25,7 @@ class KafkaSubscription:
         self._shelf = Shelf(topics, bool(group))
         self._reader = Reader(cluster, client, group, self._shelf)
         self._starting = asyncio.get_running_loop().create_task(self._begin())
+        self._starting.add_done_callback(lambda task: self._reader.ended() if task.cancelled() else None)
 
     async def ready(self) -> None:
         """Wait until messages published from now on will come."""
@@ -92,9 +93,6 @@ class KafkaSubscription:
         except BusError as error:
             self._reader.failed(error)
             self._reader.ended()
-        except asyncio.CancelledError:
-            self._reader.ended()
-            raise
 
     async def _starts(self, places: set[Place]) -> dict[Place, int]:
         """The offset to begin with, by place."""
