@@ -5,6 +5,7 @@ import os
 import secrets
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,11 @@ def run_in_processes(speed: str, json: Path | None, data_dir: Path | None) -> No
     print(f"decisions {result['decision_hash']}\nstate     {result['state_hash']}")
 
 
-def write_config(folder: Path, speed: str) -> Path:
-    """The demo's settings as a file."""
+def write_config(folder: Path, speed: str, traders: Mapping[str, str] | None = None) -> Path:
+    """The demo's settings as a file; `traders` names the trader of strategies that are not the main one's."""
     listed = [{key: value for key, value in msgspec.to_builtins(strategy).items() if value != ""} for strategy in strategies()]
+    for strategy in listed:
+        strategy["trader"] = (traders or {}).get(strategy["id"], strategy["trader"])
     config = folder / "demo.yaml"
     values = {"feed": {"source": "recorded", "speed": speed}, "trading": {"strategies": listed}}
     config.write_bytes(msgspec.json.encode(values))  # JSON is YAML

@@ -1,0 +1,261 @@
+"""The whole platform in processes of its own, over servers of its own, to be disturbed; and an oracle that reads what came out of it.
+
+The oracle knows nothing of the platform's books: it reads the topics with consumers of its own, the tables by SQL, and compares them with a
+run of the same ticks that nobody disturbed, made in this process.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+import uuid
+from dataclasses import dataclass
+
+import numpy as np
+
+from openbell.adapters.buses.base import Topic
+from openbell.adapters.buses.kafka import KafkaBus
+from openbell.adapters.messages.decisions import decode_decisions
+from openbell.adapters.messages.ticks import decode_ticks
+from openbell.adapters.stores.journal import SqliteJournal
+from openbell.cli.demo import strategies
+from openbell.cli.demo_processes import is_published, write_config
+from openbell.config import TradingSettings, load_settings
+from openbell.errors import OpenbellError
+from openbell.model import enums
+from openbell.model.commands import COMMAND
+from openbell.model.jit import join
+from openbell.services.names import Names
+from openbell.services.plans import make_plan
+from openbell.services.processes.fleet import Fleet
+from openbell.services.recordings import shipped_session
+from openbell.services.trader import Trader
+from tests.servers import ROOT
+
+SERVERS = ("postgres", "redis", "rabbitmq", "kafka")
+SERVICES = ("ingest", "processor", "trader", "orders", "portfolio")
+PARTITIONS = 4
+SECONDS = 180.0
+
+
+class Servers:
+    """PostgreSQL, Redis, RabbitMQ and Kafka in a folder and on ports of their own."""
+
+    def __init__(self):
+        self.folder = ROOT / "run" / f"test-{uuid.uuid4().hex[:12]}"
+        self.offset = next(
+            offset for offset in range(1000, 20000, 10) if all(_is_free(port + offset) for port in (15432, 16379, 15672, 29092))
+        )
+        self._environment = {**os.environ, "OPENBELL_SERVICES_DIR": str(self.folder), "OPENBELL_SERVICES_PORT_OFFSET": str(self.offset)}
+        jars = list((ROOT / "run" / "kafka").glob("jars-*[0-9]"))
+        if jars:  # what was fetched once need not be fetched again
+            (self.folder / "kafka").mkdir(parents=True)
+            (self.folder / "kafka" / jars[0].name).symlink_to(jars[0])
+
+    def run(self, command, *servers):
+        done = subprocess.run(
+            [ROOT / "scripts/services.sh", command, *servers], env=self._environment, capture_output=True, text=True, timeout=SECONDS
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def environment(self):
+        """What a client needs to know."""
+        lines = (line.removeprefix("export ").partition("=") for line in self.run("env").splitlines() if line.startswith("export "))
+        return {name: value.strip("'\"") for name, _, value in lines}
+
+    @contextlib.contextmanager
+    def database(self):
+        """The environment of a client, with an empty database that is dropped at the end."""
+        environment, name = self.environment(), f"openbell_{uuid.uuid4().hex}"
+        settings = load_settings(environment=environment, folder=ROOT / "tests")
+        execute(settings, f"CREATE DATABASE {name}")
+        try:
+            yield {**environment, "DB_NAME": name}
+        finally:
+            execute(settings, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def __enter__(self):
+        self.run("up", *SERVERS)
+        return self
+
+    def __exit__(self, *_):
+        self.run("down", *SERVERS)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _is_free(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@dataclass
+class Undisturbed:
+    """What a run that nobody disturbs comes to."""
+
+    ticks: np.ndarray
+    commands: np.ndarray
+    decision_hash: str
+    state_hash: str
+    plan: object
+    names: Names
+
+
+def undisturbed(folder):
+    """The recording as one run in this process."""
+    source, listings = shipped_session()
+    plan = make_plan(TradingSettings(strategies=strategies()), listings)
+    ticks = join(list(source.chunks(0)))
+    with SqliteJournal(folder / "undisturbed.db") as journal:
+        trader = Trader.open(journal, "main-1", plan, created_ns=1)
+        commands = trader.feed(ticks)
+        return Undisturbed(ticks, commands, trader.decision_hash(), trader.state_hash(), plan, Names(plan))
+
+
+class Session:
+    """The demo's recording through a fleet of processes, at a speed, with whatever happens to them meanwhile."""
+
+    def __init__(self, folder, environment, speed):
+        self.folder = folder
+        self.namespace = f"kill-{uuid.uuid4().hex[:8]}"
+        self.environment = {**os.environ, **environment, "OPENBELL_BUS__NAMESPACE": self.namespace, "OPENBELL_LOGGING__FORMAT": "json"}
+        self.config = write_config(folder, str(speed))
+        self.fleet = Fleet(self.config, folder, self.environment)
+        #: How often each was started again although nobody had killed it.
+        self.restarts = dict.fromkeys(SERVICES, 0)
+
+    def settings(self):
+        return load_settings(self.config, {"trading.data_dir": str(self.folder)}, self.environment, self.folder)
+
+    def start(self):
+        """Everybody who reads, then the source."""
+        readers = [name for name in SERVICES if name != "ingest"]
+        for name in readers:
+            self.fleet.start(name)
+        self.fleet.wait_healthy(*readers)
+        self.fleet.start("ingest")
+
+    def keep_alive(self):
+        """Start again what ended by itself, as whatever runs containers does."""
+        for name in self.fleet.start_again():
+            self.restarts[name] += 1
+
+    def is_over(self):
+        """Whether the source has said everything."""
+        health = self.fleet.health("ingest")
+        return health is not None and "feed" in health.checks and is_published(health)
+
+    def finish(self, events):
+        """Let everybody come to the end, at full speed; OpenbellError when somebody does not."""
+        if not self.is_over():
+            self.fleet.stop("ingest")
+            write_config(self.folder, "max")
+            self.fleet.start("ingest")
+        self._until("ingest", is_published)
+        trader = self._until("trader", lambda health: health.progress["trader"]["events"] >= events)
+        commands = trader.progress["trader"]["commands"]
+        self._until("trader", lambda health: health.progress["trader"]["sent"] >= commands)
+        self._until("portfolio", lambda health: health.progress["portfolio"]["commands main"] >= commands)
+        self._until("processor", lambda health: health.progress["processor"]["behind"] == 0)
+        if "orders" in self.fleet.members:
+            self._until("orders", lambda health: health.checks["orders"].status == "healthy")
+        self.fleet.stop()
+
+    def _until(self, name, done):
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline:
+            self.keep_alive()
+            health = self.fleet.health(name)
+            with contextlib.suppress(KeyError):
+                if health is not None and health.status == "healthy" and done(health):
+                    return health
+            time.sleep(0.05)
+        raise OpenbellError(f"{name} did not come to the end: {self.fleet.health(name)}", do=f"read {self.folder / name}.log")
+
+
+# The oracle.
+
+
+async def read_topic(environment, topic, partitions):
+    """Every message of a topic, by a consumer of the oracle's own."""
+    bus = KafkaBus(load_settings(environment=environment, folder=ROOT / "tests").kafka, "oracle")
+    bus.declare(Topic(topic, partitions=partitions))
+    ends = await bus.ends(topic)
+    reader = bus.subscribe(topic, start="oldest")
+    messages = []
+    try:
+        while len(messages) < sum(ends.values()):
+            messages += await asyncio.wait_for(reader.take(), SECONDS)
+    finally:
+        reader.close()
+        await bus.close()
+    return messages
+
+
+def ticks_found(messages, names):
+    """(How many messages came twice, the ticks by their place in the source's order)."""
+    found, repeated = {}, 0
+    for message in messages:
+        part = decode_ticks(message.payload, names.instruments, names.plan.listings)
+        index = np.arange(part.count) if part.index is None else part.index
+        for place, event in zip((part.first + index).tolist(), part.events, strict=True):
+            repeated += place in found and part.symbol != ""
+            assert found.setdefault(place, event.tobytes()) == event.tobytes(), f"two ticks at the place {place}"
+    return repeated, found
+
+
+def commands_found(messages):
+    """(Commands in order, how many came twice); a gap or a changed copy is an error."""
+    data, repeated = b"", 0
+    for message in messages:
+        batch = decode_decisions(message.payload)
+        body = batch.commands.tobytes()
+        known = len(data) // COMMAND.itemsize - batch.first
+        assert known >= 0, f"commands {batch.first + known} to {batch.first - 1} are lost"
+        same = body[: known * COMMAND.itemsize]
+        assert data[batch.first * COMMAND.itemsize :][: len(same)] == same, f"commands from {batch.first} on were said again, and differ"
+        repeated += min(known, len(batch.commands))
+        data += body[known * COMMAND.itemsize :]
+    return data, repeated
+
+
+def execute(settings, statement):
+    """A statement on the platform's database, by a connection of the oracle's own; its rows, if it has any."""
+    import psycopg
+
+    known = settings.database
+    with psycopg.connect(
+        host=known.host, port=known.port, user=known.user, password=known.password, dbname=known.name, autocommit=True
+    ) as connection:
+        cursor = connection.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+def candle_rows(expected):
+    """The candles that have to be in the store."""
+    candles = [expected.names.candle(bar) for bar in expected.commands["bar"][expected.commands["kind"] == enums.CANDLE]]
+    return {(c.symbol, c.timeframe, c.ts): (c.open, c.high, c.low, c.close, c.volume, c.trades) for c in candles}
+
+
+def differences(expected, session):
+    """What differs from the run that nobody disturbed, in words; and the counts for the table."""
+    settings, wrong = session.settings(), []
+    market = asyncio.run(read_topic(session.environment, f"{session.namespace}.stock-prices", PARTITIONS))
+    ticks_twice, ticks = ticks_found(market, expected.names)
+    lost = len(expected.ticks) - len(ticks)
+    if lost:
+        wrong.append(f"{lost} ticks are not on the topic")
+    decided, commands_twice = commands_found(asyncio.run(read_topic(session.environment, f"{session.namespace}.commands", 1)))
+    if decided != expected.commands.tobytes():
+        wrong.append(f"{len(decided) // COMMAND.itemsize} commands were published, which are not the {len(expected.commands)} expected")
+    stored = execute(settings, "SELECT symbol, timeframe, ts, open, high, low, close, volume, trades FROM candles")
+    rows = {row[:3]: row[3:] for row in stored}
+    wanted = candle_rows(expected)
+    if rows != wanted:
+        missing, more = len(wanted.keys() - rows.keys()), len(rows.keys() - wanted.keys())
+        other = sum(rows[key] != wanted[key] for key in wanted.keys() & rows.keys())
+        wrong.append(f"candles: {missing} missing, {more} too many, {other} different")
+    return wrong, {"ticks": len(ticks), "ticks_again": ticks_twice, "commands_again": commands_twice, "candles": len(rows)}
