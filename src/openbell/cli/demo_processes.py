@@ -68,7 +68,7 @@ def write_config(folder: Path, speed: str, traders: Mapping[str, str] | None = N
 def play(fleet: Fleet) -> float:
     """Start everything, play the recording to its end, and wait until everybody has all of it; returns the seconds from first to last."""
     for name in FIRST:
-        fleet.start(name)
+        fleet.start(name, *(("--fresh",) if name == "trader" else ()))
     fleet.wait_healthy(*FIRST)
     began = time.perf_counter()
     fleet.start("ingest")

@@ -110,8 +110,9 @@ class Trader:
         self._whole = False  # until the batch is journaled, the engine is ahead of what a restart would find
         commands = self.engine.run(batch)
         outside = self.plan.venue.fill_model == enums.FILL_OUTSIDE and bool((commands["kind"] <= enums.CANCEL).any())
+        is_once = bool((batch["kind"] >= enums.REPLY).any())  # nobody can say again what a user asked for, or a broker answered
         cursor = self.cursor if cursor is None else cursor
-        self.journal.append(self.id, batch, cursor, commands, durable=outside)
+        self.journal.append(self.id, batch, cursor, commands, durable=outside or is_once)
         self._whole = True
         self.cursor = cursor
         if len(commands):

@@ -109,4 +109,4 @@ def open_journal(settings: Settings, trader: str, writable: bool = True) -> Jour
         return SqliteJournal(Path(settings.trading.data_dir) / f"journal-{trader}.db", writable)
     from openbell.adapters.stores.postgres_journal import PostgresJournal
 
-    return PostgresJournal(place, writable)
+    return PostgresJournal(place, writable, f"{settings.bus.namespace} {trader}".strip())
