@@ -143,6 +143,33 @@ async def test_a_session_is_paused_refused_and_taken_up(platform):
     assert found["decision_hash"] == backtest(strategy, list(data), params=params).decision_hash
 
 
+async def test_a_backtest_waits_for_a_session_that_somebody_else_asks_for(platform):
+    """Only the id is agreed upon; a message by hand on the channel begins it."""
+    process = platform.start(
+        "backtest", "rsi", "--session", "agreed", "--json", "agreed.json", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stderr.readline() == "waiting for the session agreed\n"
+    asked = {"type": "data_request", "session": "agreed", "source": "us-daily", "symbols": ["AAPL"], "start": "2010-01-01"}
+
+    def begun():
+        """Said again until the reader listens: the first may be over before."""
+        asyncio.run(published(settings("redis").redis, f"{platform.namespace}.control", json.dumps(asked)))
+        return process.poll() is not None
+
+    await asyncio.to_thread(until, begun, 60.0, "the end of the backtest")
+    found = platform.result("agreed", process)
+    local = backtest("rsi", "us-daily", symbols=["AAPL"], start="2010-01-01")
+    assert (found["decision_hash"], found["state_hash"]) == (local.decision_hash, local.state_hash)
+
+
+async def published(redis, channel, text):
+    """Publish a text as a person would."""
+    from openbell.adapters.redis_server import RedisServer
+
+    async with RedisServer.at(redis).client() as client:
+        await client.publish(channel, text)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("platform", ["kafka"], indirect=True)
 async def test_a_killed_backtest_does_not_hold_its_session_for_ever(platform):

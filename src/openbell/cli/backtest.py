@@ -17,7 +17,7 @@ def backtest(
     strategy: str,
     /,
     *,
-    data: Annotated[list[str], Parameter(negative=(), consume_multiple=True)],
+    data: Annotated[list[str] | None, Parameter(negative=(), consume_multiple=True)] = None,
     timeframe: str = "",
     symbols: Annotated[list[str] | None, Parameter(negative=(), consume_multiple=True)] = None,
     cash: float = 100_000.0,
@@ -72,7 +72,8 @@ def backtest(
         Leave out rows that make no sense, and count them, in place of stopping.
     session
         Have the history service of a platform send the data over the bus under this id, in place of reading it here; `data` is then what
-        that service has: shipped data sets, files of its folder, or `stored` for the candles of its database.
+        that service has: shipped data sets, files of its folder, or `stored` for the candles of its database. Without `data`, wait for
+        a session that somebody else asks for.
     config
         With --session: YAML file of the settings; by default $OPENBELL_CONFIG, or configs/config.yaml where there is one.
     json
@@ -80,6 +81,8 @@ def backtest(
     report
         Write a page with charts to this file.
     """
+    if data is None and session is None:
+        raise UsageError("a backtest without --data", "a data set or a file, such as --data btcusdt")
     params = dict(_pair(text) for text in param or [])
     for target in (json, report):
         if target is not None and not target.absolute().parent.is_dir():
@@ -90,7 +93,7 @@ def backtest(
     from openbell.model.plan import Venue
 
     venue = Venue(fee_taker_bps=fee_bps, slippage_bps=slippage_bps, latency_ns=int(latency_ms * 1e6))
-    with events_progress(f"{Path(strategy).stem} on {', '.join(data)}") as progress:
+    with events_progress(f"{Path(strategy).stem} on {', '.join(data or [f'session {session}'])}") as progress:
 
         def over(source: object, **choice: Any) -> Result:
             return run(
@@ -107,10 +110,11 @@ def backtest(
             )
 
         if session is not None:
-            from openbell.cli.session import over_session, session_request
+            from openbell.cli.session import from_session
 
-            result = over_session(session_request(session, data, symbols, bar_timeframe, start, end, sort, drop_bad), config, over)
+            result = from_session(session, data, config, over, symbols, bar_timeframe, start, end, sort, drop_bad)
         else:
+            assert data is not None, "looked at above"
             result = over(
                 data if len(data) > 1 else data[0],
                 symbols=symbols,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -20,16 +21,43 @@ T = TypeVar("T")
 STORED = "stored"
 
 
-def session_request(
-    session: str, data: list[str], symbols: list[str] | None, timeframe: str, start: str | None, end: str | None, sort: bool, drop_bad: bool
-) -> DataRequest:
-    """The request of a session, with the choices of the command line. Raises UsageError and DataError for what cannot be."""
-    from openbell.adapters.messages.control import SESSION_PATTERN, DataRequest
-    from openbell.adapters.stores.history import nanoseconds
-    from openbell.services.session_reader import WINDOW
+def from_session(
+    session: str, data: list[str] | None, config: Path | None, work: Callable[[SessionEvents], T],
+    symbols: list[str] | None, timeframe: str, start: str | None, end: str | None, sort: bool, drop_bad: bool,
+) -> T:  # fmt: skip
+    """Do the work on the events of a session: one that is asked for with these choices, or, without `data`, that of somebody else.
+
+    Raises ConfigError without servers in the settings, UsageError and DataError for what cannot be, and what the service answers.
+    """
+    from openbell.adapters.messages.control import SESSION_PATTERN
+    from openbell.cli.connection import over_buses
+    from openbell.services.session_reader import follow_session, over_session
+    from openbell.services.topics import SESSIONS
 
     if not re.fullmatch(SESSION_PATTERN, session):
         raise UsageError(f"--session {session!r}", "up to 64 letters, digits and . _ -, beginning with a letter or digit")
+    if data is not None:
+        request = _request(session, data, symbols, timeframe, start, end, sort, drop_bad)
+    elif any((symbols, timeframe, start, end, sort, drop_bad)):
+        found = f"a backtest without --data, which waits for the session {session} of somebody else"
+        raise UsageError(found, "no symbols, bar_timeframe, start, end, sort or drop_bad beside it")
+
+    async def read(edge: Edge, channel: ControlChannel) -> T:
+        if data is None:
+            print(f"waiting for the session {session}", file=sys.stderr)
+            return await follow_session(edge.market, session, work, edge.name(SESSIONS))
+        return await over_session(edge.market, channel, request, work, edge.name(SESSIONS))
+
+    return over_buses("backtest", config, read)
+
+
+def _request(
+    session: str, data: list[str], symbols: list[str] | None, timeframe: str, start: str | None, end: str | None, sort: bool, drop_bad: bool
+) -> DataRequest:
+    from openbell.adapters.messages.control import DataRequest
+    from openbell.adapters.stores.history import nanoseconds
+    from openbell.services.session_reader import WINDOW
+
     if any("," in name for name in data) or (STORED in data and len(data) > 1):
         raise UsageError(f"--data {' '.join(data)} with --session", "data sets by their names, or `stored` alone")
     return DataRequest(
@@ -43,15 +71,3 @@ def session_request(
         drop_bad=drop_bad,
         window=WINDOW,
     )
-
-
-def over_session(request: DataRequest, config: Path | None, work: Callable[[SessionEvents], T]) -> T:
-    """Ask for a session on the buses of the settings, and do the work on its events."""
-    from openbell.cli.connection import over_buses
-    from openbell.services.session_reader import over_session as over
-    from openbell.services.topics import SESSIONS
-
-    async def read(edge: Edge, channel: ControlChannel) -> T:
-        return await over(edge.market, channel, request, work, edge.name(SESSIONS))
-
-    return over_buses("backtest", config, read)

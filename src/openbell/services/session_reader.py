@@ -14,7 +14,6 @@ import numpy as np
 
 from openbell.adapters.buses.base import Bus, Message, Subscription
 from openbell.adapters.feeds.base import EventArray
-from openbell.adapters.feeds.chunks import Assembler
 from openbell.adapters.messages.control import (
     Control,
     DataRequest,
@@ -31,6 +30,7 @@ from openbell.errors import BusError, DataError, UsageError
 from openbell.model import history
 from openbell.model.jit import join
 from openbell.model.plan import Listing
+from openbell.services.chunks import Assembler
 from openbell.services.control import ControlChannel, error_of
 from openbell.services.session_sender import CHECKSUM_SIZE, source_name
 from openbell.services.topics import SESSIONS
@@ -92,10 +92,10 @@ class SessionReader:
             self._tasks.append(asyncio.create_task(self._say_alive(), name=f"sign of life of session {self.session}"))
         return await self.ready()
 
-    async def ready(self) -> SessionReady:
-        """Wait until the session begins, whoever asked for it."""
+    async def ready(self, patience_s: float | None = SILENCE_S) -> SessionReady:
+        """Wait until the session begins, whoever asked for it; None waits for ever."""
         while self._ready is None:
-            await self._until_news()
+            await self._until_news(patience_s)
             while self._waiting and self._ready is None:
                 self._look_at(self._waiting.popleft())
         return self._ready
@@ -108,7 +108,7 @@ class SessionReader:
             await self._say_taken()
         found: list[EventArray] = []
         while not found and self.done is None:
-            await self._until_news()
+            await self._until_news(SILENCE_S)
             while self._waiting and self.done is None:
                 events = self._look_at(self._waiting.popleft())
                 if events is not None:
@@ -151,7 +151,7 @@ class SessionReader:
         self._closed = True
         self._news.set()
 
-    async def _until_news(self) -> None:
+    async def _until_news(self, patience_s: float | None) -> None:
         """Wait for messages of the session."""
         while not self._waiting:
             if self._closed:
@@ -160,11 +160,11 @@ class SessionReader:
                 )
             self._news.clear()
             try:
-                async with asyncio.timeout(SILENCE_S):
+                async with asyncio.timeout(patience_s):
                     await self._news.wait()
             except TimeoutError:
                 raise BusError(
-                    f"session {self.session} is silent after {self.received:,} events", f"a message every {SILENCE_S:g} s",
+                    f"session {self.session} is silent after {self.received:,} events", f"a message every {patience_s:g} s",
                     "see that the history service runs, and ask again",
                 ) from None  # fmt: skip
 
@@ -247,4 +247,11 @@ async def over_session(
     """Ask for a session and do the work on its events, in a thread; several may run at a time. Returns what the work does."""
     async with SessionReader(bus, request.session, channel, topic) as reader:
         ready = await reader.ask(request)
+        return await asyncio.to_thread(work, SessionEvents(reader, ready))
+
+
+async def follow_session(bus: Bus, session: str, work: Callable[[SessionEvents], T], topic: str = SESSIONS) -> T:
+    """The same with a session that somebody else asks for, however long that takes."""
+    async with SessionReader(bus, session, None, topic) as reader:
+        ready = await reader.ready(None)
         return await asyncio.to_thread(work, SessionEvents(reader, ready))
