@@ -68,7 +68,8 @@ class Page:
             for finding in report.findings:
                 if finding.group == group:
                     self._finding(finding)
-        counts = [f"{report.count('problem')} problems", f"{report.count('warning')} warnings", f"{report.count('ok')} ok"]
+        problems, warnings = report.count("problem"), report.count("warning")
+        counts = [f"{problems} problem{'s' * (problems != 1)}", f"{warnings} warning{'s' * (warnings != 1)}", f"{report.count('ok')} ok"]
         self._line()
         self._line((f"{', '.join(counts)}, in {report.seconds:.1f} s", _COLOURS[report.level]))
 

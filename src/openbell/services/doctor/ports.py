@@ -76,7 +76,8 @@ def _taken(check: str, host: str, port: int, other: str) -> Finding:
     if answer is None and (holder is None or not holder.is_openbell):
         return problem(check, f"{host}:{port} is taken by {who}", "a free port", end)
     if answer is None and check == "server.port":
-        return problem(check, f"{host}:{port}: an openbell that does not answer, {who}", "an answer to GET /health", end)
+        again = f"kill {holder.pid}    # and start it again, unless another line here says why" if holder else end
+        return problem(check, f"{host}:{port}: an openbell that does not answer, {who}", "an answer to GET /health", again)
     if answer is not None and answer["status"] != "healthy":
         look = f"curl -s http://{_ANY.get(host, host)}:{port}/health    # says which part"
         found = f"{host}:{port}: openbell {answer['version']} runs there and is {answer['status']}, {who}"
