@@ -247,6 +247,24 @@ async def test_a_message_that_the_server_refuses_is_told_by_flush(connect, prefi
     assert [message.payload for message in await gather(bus.subscribe(topic.name, start="oldest"), 2)] == [b"1", b"2"]
 
 
+async def test_a_topic_that_shows_gives_up_the_oldest_when_the_server_is_slower(connect, prefix):
+    """As many as the buffer holds are on their way and as many wait; the newest comes last, and what is given up is counted."""
+    topic = Topic(f"{prefix}ticks", Overflow.DROP_OLDEST, 3)
+    bus = declared(connect, topic)
+    reader = bus.subscribe(topic.name)
+    await reader.ready()
+    await bus.send(topic.name, b"0")
+    await bus.flush()
+    received = await gather(reader, 1)
+    assert all(bus.publish(topic.name, b"%d" % number) for number in range(1, 51))
+    assert bus.count(topic.name).dropped == 44
+    while received[-1].payload != b"50":
+        received += await take(reader)
+    numbers = [int(message.payload) for message in received]
+    assert numbers == sorted(numbers)
+    assert len(received) + bus.count(topic.name).dropped == 51
+
+
 # --- keys and partitions
 
 

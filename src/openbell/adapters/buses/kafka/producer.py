@@ -104,7 +104,7 @@ class KafkaProducer:
             if given_up is not None:
                 outbox.count.dropped += 1
                 del self._pending[given_up.offset]
-            if outbox.opening is None:
+            if outbox.opening is None and not outbox.is_ready:
                 outbox.opening = self._loop.create_task(self._open(outbox))
         return True
 
