@@ -160,3 +160,10 @@ def test_a_mistake_beside_a_secret_does_not_show_it(tmp_path, yaml, dotenv, envi
         load(tmp_path, yaml, dotenv, **environment)
     assert "canary" not in str(caught.value)
     assert "canary" not in repr(caught.value)
+
+
+def test_a_dotenv_that_is_no_text(tmp_path):
+    """A mistake like any other."""
+    (tmp_path / ".env").write_bytes(b"DB_PASSWORD=\xff\xfe")
+    with pytest.raises(ConfigError, match=r"\.env is not text in UTF-8"):
+        load_settings(environment={}, folder=tmp_path)

@@ -152,3 +152,13 @@ def test_help_names_the_command(tmp_path):
     done = openbell("doctor", "--help", folder=tmp_path)
     assert done.returncode == 0
     assert all(word in done.stdout for word in ("--json", "--config"))
+
+
+def test_without_servers_their_clients_are_not_loaded(tmp_path):
+    """Nor the compiler: the doctor of an embedded platform is there at once."""
+    code = "import sys; from openbell.cli import run; run(['doctor']); print('LOADED', *{name.split('.')[0] for name in sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=clean_environment(**ports()), capture_output=True, text=True, timeout=60, check=True
+    )
+    loaded = set(done.stdout.rpartition("LOADED")[2].split())
+    assert loaded & {"confluent_kafka", "aio_pika", "aiormq", "redis", "psycopg", "numba", "llvmlite", "polars", "alembic"} == set()

@@ -45,7 +45,7 @@ def secret_files(folder: Path) -> Iterator[Finding]:
     """Files with secrets that other users of this machine can read."""
     for name in (".env", "config.env"):
         path = folder / name
-        if path.is_file() and path.stat().st_mode & 0o077 and any(secret.upper() in path.read_text() for secret in SECRETS):
+        if path.is_file() and path.stat().st_mode & 0o077 and any(secret.upper() in path.read_text(errors="replace") for secret in SECRETS):
             mode = path.stat().st_mode & 0o777
             yield warning(name, f"holds secrets, and other users of this machine may read it ({mode:o})", "mode 600", f"chmod 600 {name}")
 

@@ -4,11 +4,13 @@ import re
 import socket
 import ssl
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from openbell.config import Settings
 from openbell.config.settings import KafkaSettings
+from openbell.services.doctor.examination import Check, run
 from openbell.services.doctor.finding import Finding, ok, problem, warning
 from openbell.services.doctor.reach import ANSWER_SECONDS, unreachable
 from openbell.services.doctor.versions import has_client
@@ -30,7 +32,7 @@ def server(settings: Settings) -> Iterator[Finding]:
     kafka = settings.kafka
     if not has_client("confluent_kafka"):
         return
-    refused = [finding for host, port in places(kafka.servers) if (finding := _listens(host, port, kafka.tls)) is not None]
+    refused = _each(places(kafka.servers), partial(_listens, tls=kafka.tls))
     yield from refused
     if len(refused) == len(places(kafka.servers)):
         return
@@ -39,7 +41,7 @@ def server(settings: Settings) -> Iterator[Finding]:
         yield found
         return
     brokers = [(broker.host, broker.port) for broker in found.brokers.values()]
-    lost = [finding for host, port in brokers if (finding := _advertised(host, port)) is not None]
+    lost = _each(brokers, _advertised)
     yield from lost
     if not lost:
         yield ok(
@@ -87,6 +89,16 @@ def versions(host: str, port: int, tls: bool) -> dict[int, int]:
     if number != 7 or error or size != 10 + 6 * count:
         raise ValueError("this is no answer of Kafka")
     return {key: newest for key, _, newest in struct.iter_unpack(">hhh", body[10:])}
+
+
+def _each(addresses: list[tuple[str, int]], look: Callable[[str, int], Finding | None]) -> tuple[Finding, ...]:
+    """The problems with some addresses, which are looked at together: each may take its time."""
+
+    def one(host: str, port: int) -> Iterator[Finding]:
+        if (found := look(host, port)) is not None:
+            yield found
+
+    return run([Check("", "Kafka", partial(one, host, port)) for host, port in addresses], seconds=2 * ANSWER_SECONDS + 1).findings
 
 
 def _listens(host: str, port: int, tls: bool) -> Finding | None:

@@ -140,3 +140,13 @@ def test_another_machine_is_not_started_from_here():
 def test_versions_as_they_are_written(text, numbers):
     """Numbers up to the first that is none."""
     assert version_of(text) == numbers
+
+
+def test_addresses_are_looked_at_together():
+    """Five that never answer take as long as one."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        servers = ",".join([f"127.0.0.1:{silent.getsockname()[1]}"] * 5)
+        began = time.monotonic()
+        found = list(kafka.server(Settings(kafka=KafkaSettings(servers=servers))))
+    assert [finding.level for finding in found] == ["problem"] * 5
+    assert time.monotonic() - began < 6.0
