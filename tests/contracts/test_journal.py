@@ -1,32 +1,54 @@
-"""The contract of `openbell.adapters.stores.base.Journal`, held to every implementation. A new one is added to `JOURNALS`."""
+"""The contract of `openbell.adapters.stores.base.Journal`, held to every implementation: a SQLite file, a PostgreSQL database."""
 
+import contextlib
+import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
+from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from openbell.adapters.stores.base import CHECKPOINTS_KEPT, ENDED, OPEN, RECOVERED, Checkpoint
+from openbell.adapters.stores.database import Address
 from openbell.adapters.stores.journal import SqliteJournal
 from openbell.errors import JournalError, StorageError, UnknownNameError, UsageError
 from openbell.model.commands import COMMAND
 from openbell.model.events import EVENT
+from tests.contracts.stores import ENGINES, place_for
+from tests.databases import statement
 
-#: name -> how to open the journal at a place, as its writer or as a reader.
-JOURNALS = {"sqlite": lambda place, writable: SqliteJournal(place / "journal.db", writable)}
 PLAN = {"listings": [{"symbol": "A"}], "fee": 0.1}
 
 
-@pytest.fixture(params=JOURNALS)
-def opening(request, tmp_path):
+def open_at(place, writable=True, **options):
+    """The journal at a place, for its writer or for a reader."""
+    if isinstance(place, Address):
+        from openbell.adapters.stores.postgres_journal import PostgresJournal
+
+        return PostgresJournal(place, writable, **options)
+    return SqliteJournal(place, writable, **options)
+
+
+@pytest.fixture(params=ENGINES)
+def place(request, tmp_path):
+    """Where the journal of this test is."""
+    with place_for(request.param, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def opening(place):
     """Opens the journal of this test again and again; closes what is left open."""
     opened = []
 
     def open_journal(writable=True):
-        opened.append(JOURNALS[request.param](tmp_path, writable))
+        opened.append(open_at(place, writable))
         return opened[-1]
 
     yield open_journal
@@ -105,21 +127,22 @@ def test_a_second_writer_is_refused(journal, opening):
         opening()
 
 
-def test_a_writer_that_is_killed_lets_go(tmp_path, opening):
+def test_a_writer_that_is_killed_lets_go(place, opening):
     """The lock belongs to the process, not to a file that somebody has to remove."""
     code = """
-        import sys
+        import json, sys
         from pathlib import Path
-        from tests.contracts.test_journal import JOURNALS, PLAN, fill
-        journal = JOURNALS["sqlite"](Path(sys.argv[1]), True)
+        from tests.contracts.test_journal import PLAN, Address, fill, open_at
+        place = json.loads(sys.stdin.readline())
+        journal = open_at(Address(**place) if isinstance(place, dict) else Path(place))
         journal.create_run("r", PLAN, "source", 1)
         fill(journal, [3, 4])
         print("ready", flush=True)
         sys.stdin.read()
     """
-    child = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    child.stdin.write(json.dumps(str(place) if isinstance(place, Path) else asdict(place)) + "\n")
+    child.stdin.flush()
     assert child.stdout.readline() == "ready\n"
     with pytest.raises(StorageError, match=str(child.pid)):
         opening()
@@ -234,3 +257,110 @@ def test_a_reader_of_nothing_is_told_so(opening):
     """Reading does not create."""
     with pytest.raises(StorageError, match="there is no"):
         opening(writable=False)
+
+
+# What is changed behind the journal's back, in the database's own words.
+
+
+def change(place, query, *values):
+    """One statement that changes one row."""
+    if isinstance(place, Address):
+        assert statement(place, query.replace("?", "%s") + " RETURNING 1", *values) == [(1,)]
+        return
+    with contextlib.closing(sqlite3.connect(place, isolation_level=None)) as connection:
+        assert connection.execute(query, values).rowcount == 1
+
+
+def value(place, query):
+    """The one value of a query."""
+    if isinstance(place, Address):
+        return statement(place, query)[0][0]
+    with contextlib.closing(sqlite3.connect(place)) as connection:
+        return connection.execute(query).fetchone()[0]
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "changed", "problem"),
+    [
+        ("batches", "events", lambda found: found[:-1], "events 4 to 5 do not match"),
+        ("batches", "commands", lambda found: found + found, "events 4 to 5 do not match"),
+        ("batches", "events", lambda found: bytes(len(found)), "events 4 to 5 do not match"),
+        ("batches", "checksum", lambda found: bytes(len(found)), "events 4 to 5 do not match"),
+        ("batches", "cursor", lambda _: b"0", "events 4 to 5 do not match"),
+        ("batches", "first_command", lambda _: 7, "events 4 to 5 do not match"),
+        ("batches", "event_count", lambda _: 0, "events 4 to 4 do not match"),
+        ("batches", "event_count", lambda _: 1 << 60, "do not match"),
+        ("marks", "mark", lambda found: bytes(len(found)), "the mark of where it stands does not match"),
+        ("runs", "plan", lambda _: "{}", "its plan does not match"),
+        ("runs", "layout", lambda _: "older", "laid out as in openbell"),
+    ],
+)
+def test_damage_is_named(place, opening, table, column, changed, problem):
+    """The range of events, and what to do."""
+    with opening() as journal:
+        journal.create_run("r", PLAN, "source", 1)
+        fill(journal, (3, 2, 4, 2))
+    where = "WHERE first_seq = 4" if table == "batches" else ""
+    found = value(place, f"SELECT {column} FROM {table} {where}")
+    change(place, f"UPDATE {table} SET {column} = ? {where}", changed(found))
+    journal = opening()
+    with pytest.raises(JournalError, match=problem):
+        content(journal)
+
+
+@pytest.mark.parametrize(
+    ("first_seq", "problem"), [(4, "events 4 to 5 are missing"), (1, "events 1 to 3 are missing"), (10, "events 10 to 11 are missing")]
+)
+def test_batches_that_are_gone_are_named(place, opening, first_seq, problem):
+    """In the middle, at the beginning, at the end."""
+    with opening() as journal:
+        journal.create_run("r", PLAN, "source", 1)
+        fill(journal, (3, 2, 4, 2))
+    change(place, f"DELETE FROM batches WHERE first_seq = {first_seq}")
+    journal = opening()
+    with pytest.raises(JournalError, match=problem):
+        content(journal)
+
+
+@pytest.mark.parametrize("column", ["events", "commands", "cursor", "checksum"])
+def test_a_flipped_bit_of_a_batch_is_detected(place, opening, column):
+    """Whichever it is; here every 29th."""
+    with opening() as journal:
+        journal.create_run("r", PLAN, "source", 1)
+        fill(journal, (2, 2))
+    reader = opening(writable=False)
+    whole = content(reader)
+    blob = value(place, f"SELECT {column} FROM batches WHERE first_seq = 3")
+    for bit in range(0, len(blob) * 8, 29):
+        flipped = bytearray(blob)
+        flipped[bit // 8] ^= 1 << bit % 8
+        change(place, f"UPDATE batches SET {column} = ? WHERE first_seq = 3", bytes(flipped))
+        with pytest.raises(JournalError, match="events 3 to 4 do not match"):
+            content(reader)
+    change(place, f"UPDATE batches SET {column} = ? WHERE first_seq = 3", blob)
+    assert content(reader) == whole
+
+
+def test_a_damaged_checkpoint_is_passed_over(place, opening):
+    """The one before it does as well; so does one of a batch that is gone."""
+    with opening() as journal:
+        journal.create_run("r", PLAN, "source", 1)
+        for _ in range(3):
+            fill(journal, [2])
+            run = journal.run("r")
+            journal.save_checkpoint("r", Checkpoint(run.seq, run.commands, "source", b"state" * 100))
+    change(place, "UPDATE checkpoints SET state = ? WHERE seq = 6", bytes(500))
+    with opening() as journal:
+        assert [checkpoint.seq for checkpoint in journal.checkpoints("r")] == [4, 2]
+    change(place, "DELETE FROM batches WHERE first_seq = 3")
+    with opening() as journal:
+        assert [checkpoint.seq for checkpoint in journal.checkpoints("r")] == [2]
+
+
+def test_batches_of_many_sizes_are_read_one_after_the_other(journal, opening):
+    """Small ones and large ones in turn."""
+    sizes = [1] * 300 + [5_000, 1, 40_000] + [1] * 20 + [300, 70_000, 2]
+    fill(journal, sizes)
+    reader = opening(writable=False)
+    assert [len(batch.events) for batch in reader.batches("r")] == sizes
+    assert reader.run("r").seq == sum(sizes)

@@ -53,8 +53,6 @@ SELECT_BATCHES = """
 SELECT first_seq, event_count, first_command, command_count, cursor, checksum, commands, events
 FROM batches WHERE place BETWEEN ? AND ? ORDER BY place
 """
-#: What a row of it has to be made of; a damaged file may say otherwise.
-BATCH_TYPES = (int, int, int, int, bytes, bytes, bytes, bytes)
 INSERT_RUN = """
 INSERT INTO runs (id, plan, created_ns, checksum, source, version, layout, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
