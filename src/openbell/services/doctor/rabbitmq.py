@@ -34,7 +34,7 @@ class Seen:
 def server(settings: Settings) -> Iterator[Finding]:
     """From the address to the dead letters; the first thing that keeps us out ends it."""
     rabbit = settings.rabbitmq
-    if not has_client("aio_pika"):
+    if not has_client("aiormq"):
         return
     if (refused := unreachable("RabbitMQ", rabbit.host, rabbit.port, _START, _MOVE)) is not None:
         yield refused

@@ -17,7 +17,7 @@ _SHOWN = ("numpy", "numba")
 #: What each engine is talked to with: module and distribution.
 _CLIENTS = {
     "kafka": (("confluent_kafka", "confluent-kafka"), ("google.protobuf", "protobuf")),
-    "rabbitmq": (("aio_pika", "aio-pika"), ("google.protobuf", "protobuf")),
+    "rabbitmq": (("aiormq", "aiormq"), ("google.protobuf", "protobuf")),
     "redis": (("redis", "redis"), ("google.protobuf", "protobuf")),
     "postgresql": (("psycopg", "psycopg"),),
 }

@@ -43,9 +43,9 @@ def test_extras_of_the_configured_servers():
 
 def test_extras_that_are_missing(tmp_path):
     """Named, with the one line that brings all of them."""
-    site = site_without(tmp_path / "site", "aio_pika", "redis")
+    site = site_without(tmp_path / "site", "aiormq", "redis")
     (found,) = in_a_process("versions", OF_SERVERS, "from openbell.config import *", "-S", PYTHONPATH=site)
-    assert (found.level, found.found) == ("problem", "not installed: aio-pika, redis")
+    assert (found.level, found.found) == ("problem", "not installed: aiormq, redis")
     assert found.do == ("pip install 'openbell[services]'",)
 
 
