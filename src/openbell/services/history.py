@@ -85,10 +85,10 @@ class HistoryService(Service):
         log.info("session begun", session=session, source=sender.request.source or "stored candles", by=sender.request.sender)
         try:
             await sender.run()
-            log.info("session ended", session=session, events=sender.sent)
         except BusError as error:
             log.error("session lost", session=session, events=sender.sent, error=str(error))
         finally:
+            log.info("session ended", session=session, events=sender.sent)
             self._finished += 1
             self.processed += sender.sent
             del self.sessions[session], self._tasks[session]
