@@ -18,7 +18,7 @@ from openbell.services.processes.edge import Edge
 from openbell.services.service import Service
 from openbell.services.speed_layer import SpeedLayer
 from openbell.services.topics import CANDLES, OPEN_CANDLES, PRICES, SERVICES, VIEWS
-from openbell.services.views import Candle, Price, ServiceView
+from openbell.services.views import Candle, PlacedPrice, ServiceView
 
 #: After so many seconds without a word a process counts as gone.
 SILENT_S = 5.0
@@ -55,7 +55,7 @@ class DisplayReader(Service):
             subscription.close()
 
     def _price(self, symbol: str, payload: bytes) -> None:
-        price = msgspec.json.decode(payload, type=Price)
+        price = msgspec.json.decode(payload, type=PlacedPrice)
         self._layer.prices[symbol] = price
         self._layer.now = max(self._layer.now, price.ts)
         self._bus.publish(PRICES, price, symbol)

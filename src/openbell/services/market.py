@@ -9,7 +9,7 @@ before that is passed over. Who has lost a partition without noticing finds that
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,8 +22,8 @@ from openbell.adapters.messages.market import encode_candles
 from openbell.adapters.messages.ticks import Part, decode_ticks
 from openbell.adapters.stores.candles_base import CandleStore, Row
 from openbell.adapters.stores.progress import Progress
-from openbell.adapters.stores.speed_layer import SpeedStore
-from openbell.errors import DataError, FencedError, JournalError
+from openbell.adapters.stores.speed_layer import Price, SpeedStore
+from openbell.errors import DataError, FencedError, JournalError, StorageError
 from openbell.model.jit import join
 from openbell.services.candle_maker import CandleMaker, Kept
 from openbell.services.intake import EventArray
@@ -112,7 +112,18 @@ class MarketService(Service):
             events = ticks[0] if len(ticks) == 1 else join(ticks)
             self.processed += len(events)
             symbols, candles = self.layer.take(events)
-            await self._speed.update({symbol: self.layer.prices[symbol] for symbol in symbols}, candles, positions=positions)
+            prices = {symbol: self.layer.prices[symbol] for symbol in symbols}
+            await self._speed.update(prices | await self._kept(positions.keys() - prices.keys()), candles, positions=positions)
+
+    async def _kept(self, symbols: Set[str]) -> dict[str, Price]:
+        """The prices that an earlier process left of symbols whose ticks since then were of no use: they are the latest still."""
+        if not symbols:
+            return {}
+        try:
+            return await self._speed.get_prices(symbols)
+        except StorageError as error:
+            log.warning("earlier prices cannot be read", symbols=len(symbols), error=str(error))
+            return {}
 
     def _make(self, share: Share, part: Any) -> list[EventArray]:
         """Take one message into candles; returns its ticks that are new."""

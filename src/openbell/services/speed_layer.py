@@ -31,9 +31,12 @@ class SpeedLayer(MemorySpeedLayer):
         return None if price is None else price.price
 
     def take(self, events: EventArray) -> tuple[list[str], list[Candle]]:
-        """Take ticks in order of time; returns the symbols whose price changed, and the open candles that changed."""
+        """Take ticks in order of time; returns the symbols that had some and have a price, and the open candles that changed.
+
+        What the kernel refuses (a price that is none, a quantity below 0) changes nothing here either.
+        """
         changed, candles = [], []
-        self.now = max(self.now, int(events["ts_available"][-1]) // MILLISECOND)
+        self.now = max(self.now, int(events["ts_available"].max()) // MILLISECOND)
         kinds, instruments = events["kind"], events["instrument"]
         for instrument in np.unique(instruments[(kinds == enums.TRADE) | (kinds == enums.QUOTE)]):
             if not 0 <= instrument < len(self._names.symbols):
@@ -41,15 +44,16 @@ class SpeedLayer(MemorySpeedLayer):
             own = instruments == instrument
             quotes = np.flatnonzero(own & (kinds == enums.QUOTE))
             trades = np.flatnonzero(own & (kinds == enums.TRADE))
-            prices = events["trade"]["price"]
-            trades = trades[np.isfinite(prices[trades]) & (prices[trades] > 0.0)]
+            prices, lots = events["trade"]["price"][trades], events["trade"]["quantity"][trades]
+            trades = trades[np.isfinite(prices) & (prices > 0.0) & (lots >= 0)]
             symbol = self._names.symbols[instrument]
             if len(quotes):
                 self._quote(symbol, events[quotes[-1]])
             if len(trades):
                 self._trade(symbol, int(instrument), events[trades[-1]])
                 candles += self._candles(symbol, int(instrument), events[trades])
-            changed.append(symbol)
+            if symbol in self.prices:
+                changed.append(symbol)
         return changed, candles
 
     def begin(self, symbol: str, candles: list[Candle]) -> None:

@@ -8,6 +8,7 @@ from openbell.adapters.stores.speed_layer import Analytics as Analytics
 from openbell.adapters.stores.speed_layer import Bands as Bands
 from openbell.adapters.stores.speed_layer import Candle as Candle
 from openbell.adapters.stores.speed_layer import Number as Number
+from openbell.adapters.stores.speed_layer import PlacedPrice as PlacedPrice
 from openbell.adapters.stores.speed_layer import Price as Price
 
 Side = Literal["buy", "sell"]

@@ -62,13 +62,25 @@ def test_the_latest_price_and_quote():
 
 
 def test_bad_ticks_are_passed_over():
-    """NaN and negative prices, crossed quotes and unknown instruments change nothing."""
+    """NaN and negative prices, crossed quotes and unknown instruments change nothing, and there is no price to be told."""
     layer = SpeedLayer(Names(a_plan()))
     events = market(1)[0][:6].copy()
     events["kind"] = [enums.TRADE, enums.TRADE, enums.TRADE, enums.QUOTE, enums.QUOTE, enums.TRADE]
     events["instrument"] = [0, 0, 99, 0, 0, -1]
     events["trade"]["price"][:3] = [np.nan, -1.0, 5.0]
     events["quote"]["bid_price"][3:5], events["quote"]["ask_price"][3:5] = [2.0, np.nan], [1.0, 1.0]
-    layer.take(events)
+    assert layer.take(events) == ([], [])
     assert layer.prices == {}
     assert layer.open == {}
+
+
+def test_a_trade_of_less_than_nothing_changes_nothing():
+    """What the kernel refuses is not shown either: price, open candles and the time stay, and the symbol is told as one that had ticks."""
+    layer = SpeedLayer(Names(a_plan()))
+    events = market(2)[0]
+    layer.take(events)
+    before = {key: replace(candle) for key, candle in layer.open.items()}, replace(layer.prices["BTCUSDT"]), layer.now
+    bad = events[(events["kind"] == enums.TRADE) & (events["instrument"] == 0)][-1:].copy()
+    bad["trade"]["quantity"], bad["trade"]["price"], bad["ts_available"], bad["ts_event"] = -1, 1.0, 0, 0
+    assert layer.take(bad) == (["BTCUSDT"], [])
+    assert (layer.open, layer.prices["BTCUSDT"], layer.now) == before

@@ -31,6 +31,12 @@ class Price(msgspec.Struct):
     ts: int
 
 
+class PlacedPrice(Price, omit_defaults=True):
+    """A price, and the position of the latest tick of the instrument in its topic, which may have changed nothing."""
+
+    position: int | None = None
+
+
 class Candle(msgspec.Struct):
     """One candle; `ts` is its start."""
 
