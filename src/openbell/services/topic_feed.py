@@ -60,7 +60,7 @@ class TopicFeed:
         keeps = self._bus.KEEPS_HISTORY
         known = decoded(cursor)
         self._assembler = Assembler(known.sources)
-        self._offsets = dict(known.taken)
+        self._offsets = dict(known.taken or (self._start if isinstance(self._start, Mapping) else {}))
         start: Start = (known.offsets or self._start) if keeps else "new"
         subscription = self._bus.subscribe(self._topic, "" if keeps else self._reader, start)
         try:
