@@ -4,9 +4,9 @@
     candle:AAPL:1m      the open candle
     analytics:AAPL:1m   the indicators at the latest closed candle
 
-`redis-cli GET price:AAPL` shows the first. Whoever updated with positions has added "position" to the text. A price that was
-replaced goes to the channel `prices` too, with the symbol as its key, an open candle to `open-candles`, with `AAPL 1m`: what was too old
-is not shown either. With a namespace all these names begin with it and a dot.
+`redis-cli GET price:AAPL` shows the first. Whoever updated with positions has added "position" to the text (see `PlacedPrice`). A price
+that was replaced goes to the channel `prices` too, with the symbol as its key, an open candle to `open-candles`, with `AAPL 1m`: what was
+too old is not shown either. With a namespace all these names begin with it and a dot.
 
 Many updates are one write: what was updated while a write was on its way goes with the next one, the newest of each key.
 """
@@ -121,7 +121,7 @@ class RedisSpeedLayer:
         kept = b'%s,"position":%d}' % (text[:-1], position) if position is not None else text
         waiting, key = self._waiting[channel], self._prefix + key
         if key not in waiting or not age.is_before(waiting[key][0]):
-            waiting[key] = age, [age.ts, age.trades, -1 if position is None else position, kept, on_channel(name, text)]
+            waiting[key] = age, [age.ts, age.trades, -1 if position is None else position, kept, on_channel(name, kept)]
 
     async def _write(self) -> None:
         pauses = Pauses(self._server, "updating prices")
