@@ -20,7 +20,7 @@ class OwnBus(RabbitBus):
 
     def __init__(self, server: Server, client: str, prefix: str, **options: Any) -> None:
         super().__init__(server, client, prefix=prefix, **options)
-        self.prefix = prefix
+        self.server, self.prefix = server, prefix
         self.known: dict[str, Topic] = {}
         self.groups: set[tuple[str, str]] = set()
 

@@ -153,6 +153,27 @@ async def test_what_waits_for_another_attempt_outlives_its_reader(connect):
     assert (again.payload, again.attempt) == (b"1", 2)
 
 
+async def test_an_earlier_message_of_the_shelf_outlives_the_acknowledgement_of_a_later_one(connect):
+    """A message whose pause is short overtakes one whose pause is long; that it is done with says nothing about the other."""
+    first = connect(delays=(0.1, 60.0))
+    desk = await member(first)
+    await send(first, [1])
+    (slow,) = await gather(desk, 1)
+    await desk.retry(slow, "later")
+    (slow,) = await gather(desk, 1)
+    await desk.retry(slow, "much later")
+    await send(first, [2])
+    (quick,) = await gather(desk, 1)
+    await desk.retry(quick, "later")
+    assert numbers(await gather(desk, 1)) == [2]
+    desk.ack()
+    await first.close()
+    async with connected(first.server) as connection:
+        channel = await connection.channel()
+        assert (await channel.basic_get(f"{first.prefix}.orders.desk.retry", no_ack=True)).body == b"1"
+        assert (await channel.basic_get(f"{first.prefix}.orders.desk.retry", no_ack=True)).body == b""
+
+
 async def test_retries_survive_a_full_queue(connect, server):
     """A queue without room refuses what is new; a message that comes back from a retry is not lost to it."""
     bus = connect(queue_max=2)

@@ -5,6 +5,7 @@ have to reach it then more than ever.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -22,7 +23,7 @@ from openbell.errors import BusError, UnknownNameError
 #: How long a server may stay unreachable at the very first connection before its address counts as wrong.
 PATIENCE_SECONDS = 5.0
 #: How long `close` waits for what is not confirmed yet, and for subscriptions to get what was published.
-CLOSE_SECONDS = 10.0
+CLOSE_SECONDS = 5.0
 
 
 class RabbitBus:
@@ -47,6 +48,7 @@ class RabbitBus:
         self._is_closed = False
         self._error: BusError | None = None
         self._subscriptions: list[RabbitSubscription] = []
+        self._given_up: Counter[str] = Counter()
         self._publisher = Publisher(self._topology, client, self._fail)
         self._deposit = Deposit()
         self._reading: Connection | None = None
@@ -87,6 +89,7 @@ class RabbitBus:
         assert start == "new", "this bus keeps no history"
         names = (topics,) if isinstance(topics, str) else tuple(topics)
         made = RabbitSubscription(self._topology, [self._topic(name) for name in names], group, self._client, self._deposit, self._delays)
+        self._forget_those_that_left()
         self._subscriptions.append(made)
         if self._error is not None:
             made.fail(self._error)
@@ -104,7 +107,7 @@ class RabbitBus:
     def count(self, topic: str) -> TopicCount:
         """What became of the messages that this process published, and of those its subscriptions gave up."""
         own = self._publisher.lanes[self._topic(topic).name].count
-        given_up = sum(subscription.dropped(topic) for subscription in self._subscriptions)
+        given_up = self._given_up[topic] + sum(subscription.dropped(topic) for subscription in self._subscriptions)
         return TopicCount(own.published, own.refused, own.dropped + given_up)
 
     async def close(self, *topics: str) -> None:
@@ -119,8 +122,7 @@ class RabbitBus:
         if topics:
             return
         self._is_closed = True
-        for subscription in self._subscriptions:
-            await subscription.leave()
+        await asyncio.gather(*(subscription.leave() for subscription in self._subscriptions))
         await asyncio.gather(self._to_read.close(), self._to_publish.close())
         if unconfirmed:
             raise BusError(
@@ -139,6 +141,11 @@ class RabbitBus:
                 return sum(map(len, self._publisher.lanes.values()))
             await asyncio.gather(*(subscription.finish(names, CLOSE_SECONDS) for subscription in self._subscriptions))
         return 0
+
+    def _forget_those_that_left(self) -> None:
+        for subscription in [each for each in self._subscriptions if each.is_over]:
+            self._subscriptions.remove(subscription)
+            self._given_up.update({topic: subscription.dropped(topic) for topic in subscription.topics})
 
     def _topic(self, name: str) -> Topic:
         if name not in self._topics:

@@ -36,7 +36,7 @@ def delivery(topic: str, partition: int, reader: Any, came: DeliveredMessage) ->
     properties = came.header.properties
     headers = properties.headers or {}
     return Delivery(
-        topic, came.body, str(headers.get("key", "")), partition, attempt=number_of(headers, "attempt", 1),
+        topic, came.body, str(headers.get("key", "")), partition, attempt=max(1, number_of(headers, "attempt", 1)),
         reader=reader, channel=came.channel, tag=came.delivery_tag or 0, properties=properties,
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from aiormq import Connection
 
-from openbell.adapters.buses.rabbitmq.server import LostError, Server, connect, disconnect, unreachable
+from openbell.adapters.buses.rabbitmq.server import LostError, Server, begin, connect, disconnect, unreachable
 from openbell.errors import BusError
 
 FIRST_PAUSE_SECONDS = 0.1
@@ -36,7 +36,7 @@ class Link:
     def start(self) -> None:
         """Begin to connect; a second call changes nothing."""
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._keep(), name=self._name)
+            self._task = begin(self._keep(), self._name, self._fail)
 
     async def close(self) -> None:
         """Disconnect for good."""

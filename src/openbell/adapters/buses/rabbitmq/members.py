@@ -9,12 +9,14 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
+from uuid import uuid4
 
 from aiormq import Connection, spec
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
-from openbell.adapters.buses.rabbitmq.server import CLOSE_SECONDS, LostError, on_the_wire
+from openbell.adapters.buses.rabbitmq.server import CLOSE_SECONDS, LostError, begin, on_the_wire
 from openbell.adapters.buses.rabbitmq.topology import Topology
+from openbell.errors import BusError
 
 BEAT_SECONDS = 1.0
 #: A member that was not heard of for so long is gone.
@@ -30,11 +32,13 @@ class Members:
     """
 
     def __init__(
-        self, topology: Topology, topic: str, group: str, client: str, in_line: Callable[[], Awaitable[None]], look: Callable[[bool], None]
-    ) -> None:
-        self._topology, self._key, self._in_line, self._look = topology, f"{topic}.{group}", in_line, look
+        self, topology: Topology, topic: str, group: str, in_line: Callable[[], Awaitable[None]],
+        look: Callable[[bool], None], fail: Callable[[BusError], None],
+    ) -> None:  # fmt: skip
+        self._topology, self._key = topology, f"{topic}.{group}"
+        self._in_line, self._look, self._fail = in_line, look, fail
         # Sorted by when they came, so that a new member takes from the others what is its own and no more.
-        self._me = f"{time.time_ns():020d}.{client}"
+        self._me = f"{time.time_ns():020d}.{uuid4().hex}"
         self._heard: dict[str, float] = {}
         self._channel: AbstractChannel | None = None
         self._task: asyncio.Task[None] | None = None
@@ -46,7 +50,7 @@ class Members:
 
     def up(self, connection: Connection) -> None:
         """Take part over this connection."""
-        self._task = asyncio.get_running_loop().create_task(self._serve(connection), name=f"member {self._key}")
+        self._task = begin(self._serve(connection), f"member of {self._key}", self._fail)
 
     def down(self) -> None:
         """The connection is gone, and with it whatever was known of the others."""

@@ -17,7 +17,7 @@ from pamqp.header import ContentHeader
 
 from openbell.adapters.buses.base import Topic
 from openbell.adapters.buses.rabbitmq.lane import Lane, Outgoing
-from openbell.adapters.buses.rabbitmq.server import LostError, on_the_wire, reason
+from openbell.adapters.buses.rabbitmq.server import LostError, begin, on_the_wire, reason
 from openbell.adapters.buses.rabbitmq.topology import Topology, declare_topic, partition_of
 from openbell.errors import BusError
 
@@ -93,7 +93,7 @@ class Publisher:
 
     async def up(self, connection: Connection) -> None:
         """Send over this connection from now on."""
-        self._task = asyncio.get_running_loop().create_task(self._serve(connection), name=f"{self._client} publishing")
+        self._task = begin(self._serve(connection), f"{self._client} publishing", self._fail)
 
     def down(self) -> None:
         """The connection is gone; what was in flight is sent again over the next."""

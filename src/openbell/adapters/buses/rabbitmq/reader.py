@@ -9,15 +9,17 @@ import structlog
 from aiormq import Connection
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
-from openbell.adapters.buses.base import Overflow, Topic
+from openbell.adapters.buses.base import Topic
 from openbell.adapters.buses.rabbitmq.letters import Delivery, delivery
-from openbell.adapters.buses.rabbitmq.server import CLOSE_SECONDS, LostError, on_the_wire
+from openbell.adapters.buses.rabbitmq.server import CLOSE_SECONDS, LostError, begin, on_the_wire
 from openbell.adapters.buses.rabbitmq.topology import Queue, Topology, declare_queue, declare_topic
 from openbell.errors import BusError
 
 PAUSE_SECONDS = 0.1
 #: How long a member that gives a partition away may take to finish what it has in hand.
 DRAIN_SECONDS = 10.0
+#: A moment in which acknowledgements gather, so that one does for many; not where the server waits for them to send more.
+ACK_SECONDS, ACK_TOGETHER = 0.002, 100
 #: The most messages a server hands out unacknowledged.
 PREFETCH_MAX = 65_535
 
@@ -27,11 +29,12 @@ log = structlog.get_logger("bus")
 class Reader:
     """One queue. What comes goes to `arrived`; `gone` hears when what came and was not taken is not this reader's any more.
 
-    `prefetch` bounds what is not acknowledged; 0: without acknowledgements, the server forgets what it has sent.
+    `prefetch` bounds what is not acknowledged; 0: without acknowledgements, the server forgets what it has sent. `in_order`: messages are
+    handed over as they come, so that one acknowledgement can stand for all before it.
     """
 
     def __init__(
-        self, topology: Topology, topic: Topic, partition: int, queue: Queue, prefetch: int,
+        self, topology: Topology, topic: Topic, partition: int, queue: Queue, prefetch: int, in_order: bool,
         arrived: Callable[[Delivery], None], gone: Callable[["Reader"], None], fail: Callable[[BusError], None],
     ) -> None:  # fmt: skip
         self.topic, self.partition, self.queue = topic, partition, queue
@@ -40,7 +43,7 @@ class Reader:
         #: How often this reader has stood in line.
         self.turns = 0
         self.ready = asyncio.Event()
-        self._topology, self._prefetch = topology, min(prefetch, PREFETCH_MAX)
+        self._topology, self._prefetch, self._in_order = topology, min(prefetch, PREFETCH_MAX), in_order
         self._arrived, self._gone, self._fail = arrived, gone, fail
         self._name = queue.name
         self._channel: AbstractChannel | None = None
@@ -54,7 +57,7 @@ class Reader:
 
     def up(self, connection: Connection) -> None:
         """Read over this connection."""
-        self._task = asyncio.get_running_loop().create_task(self._serve(connection), name=f"reading {self.queue.name}")
+        self._task = begin(self._serve(connection), f"reading {self.queue.name}", self._fail)
 
     def down(self) -> None:
         """The connection is gone; what is not acknowledged comes again over the next."""
@@ -124,8 +127,8 @@ class Reader:
         """Everything handed over is done with."""
         if not self._in_hand:
             return
-        if self.topic.overflow is Overflow.BLOCK:
-            # They were handed over in the order of their tags, so the last one stands for all; and for the last acknowledgement.
+        if self._in_order:
+            # The last one stands for all, and for an acknowledgement of all before that was not sent yet.
             if self._acks and self._acks[-1][1]:
                 self._acks.pop()
             self._acks.append((self._in_hand[-1], True))
@@ -135,10 +138,15 @@ class Reader:
         self._start_acking()
 
     def acknowledge(self, message: Delivery) -> None:
-        """This one message is done with."""
+        """This one message, which was handed over, is done with."""
+        if self.holds(message) and message.tag in self._in_hand:
+            self._in_hand.remove(message.tag)
+            self._acks.append((message.tag, False))
+            self._start_acking()
+
+    def give_up(self, message: Delivery) -> None:
+        """This one message will not be handed over."""
         if self._prefetch and self.holds(message):
-            with contextlib.suppress(ValueError):
-                self._in_hand.remove(message.tag)
             self._acks.append((message.tag, False))
             self._start_acking()
 
@@ -149,6 +157,8 @@ class Reader:
     async def _send_acks(self) -> None:
         """One after the other: an acknowledgement of many that overtook a later one would name a tag that the server has forgotten."""
         with contextlib.suppress(LostError), on_the_wire():
+            if self._prefetch >= ACK_TOGETHER:
+                await asyncio.sleep(ACK_SECONDS)
             while self._acks and self._channel is not None:
                 tag, multiple = self._acks.popleft()
                 await self._channel.basic_ack(tag, multiple=multiple, wait=False)

@@ -9,10 +9,20 @@ import contextlib
 import logging
 import os
 import ssl
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, Protocol
 
-from aiormq import AMQPError, AuthenticationError, ChannelAccessRefused, Connection, ConnectionClosed, ProbableAuthenticationError, spec
+import structlog
+from aiormq import (
+    AMQPError,
+    AuthenticationError,
+    ChannelAccessRefused,
+    ChannelInvalidStateError,
+    Connection,
+    ConnectionClosed,
+    ProbableAuthenticationError,
+    spec,
+)
 from aiormq.connection import FrameReceiver
 from pamqp.base import Frame
 from pamqp.frame import FrameTypes, marshal
@@ -21,11 +31,13 @@ from yarl import URL
 from openbell.errors import BusError
 
 CONNECT_SECONDS = 10.0
-CLOSE_SECONDS = 5.0
+CLOSE_SECONDS = 2.0
 #: The server lets go of a client it has not heard of for two of these, the client of a server for three.
 HEARTBEAT_SECONDS = 10
 #: What the server answers to a wrong password; and when a virtual host is not there or not for this user, among other things.
 REFUSED, NOT_ALLOWED = 403, 530
+
+log = structlog.get_logger("bus")
 
 # What goes wrong is raised or logged by us, once and in words; the library would add a traceback each time.
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)
@@ -83,12 +95,30 @@ def on_the_wire() -> Iterator[None]:
             "permission to configure, write and read everything that begins with openbell",
             "let an administrator run: rabbitmqctl set_permissions",
         ) from None
-    except (AMQPError, OSError, RuntimeError, TimeoutError) as error:
+    except (AMQPError, OSError, ChannelInvalidStateError) as error:
         if task.cancelling():
             raise asyncio.CancelledError from None
         raise LostError(reason(error)) from error
+    except RuntimeError as error:
+        # What the library says of a connection that is closed has no class of its own.
+        if not str(error).endswith("closed"):
+            raise
+        raise LostError(str(error)) from error
     if task.cancelling():
         raise asyncio.CancelledError
+
+
+def begin(task: Coroutine[Any, Any, None], name: str, fail: Callable[[BusError], None]) -> "asyncio.Task[None]":
+    """Start a task of ours that runs until it is cancelled; should it end by an error of our own making, the bus fails with it."""
+
+    def ended(done: "asyncio.Task[None]") -> None:
+        if not done.cancelled() and (error := done.exception()) is not None:
+            log.error("bus task failed", task=name, error=repr(error), exc_info=error)
+            fail(BusError(f"the bus failed while {name}: {error!r}", do="report this with the log"))
+
+    made = asyncio.get_running_loop().create_task(task, name=name)
+    made.add_done_callback(ended)
+    return made
 
 
 async def connect(server: Server, name: str, heartbeat: int = HEARTBEAT_SECONDS) -> Connection:

@@ -2,16 +2,15 @@
 
 import asyncio
 import contextlib
-from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 from uuid import uuid4
 
 from aiormq import Connection, spec
 
 from openbell.adapters.buses.base import Message, Overflow, Topic
-from openbell.adapters.buses.buffer import Inbox
-from openbell.adapters.buses.rabbitmq.letters import Delivery, Deposit, as_dead_letter, for_another_attempt, seconds_until_due
+from openbell.adapters.buses.rabbitmq.arrivals import Arrivals
+from openbell.adapters.buses.rabbitmq.letters import Delivery, Deposit, as_dead_letter, for_another_attempt
 from openbell.adapters.buses.rabbitmq.members import Members
 from openbell.adapters.buses.rabbitmq.reader import PREFETCH_MAX, Reader
 from openbell.adapters.buses.rabbitmq.server import LostError
@@ -30,9 +29,7 @@ class RabbitSubscription:
     ) -> None:
         self.topics = tuple(topic.name for topic in topics)
         self._topology, self._group, self._deposit, self._delays = topology, group, deposit, tuple(delays)
-        self._inbox = Inbox(topics)
-        self._late: deque[Delivery] = deque()
-        self._held: dict[int, tuple[Delivery, asyncio.TimerHandle]] = {}
+        self._inbox = Arrivals(topics)
         self._homes: dict[Reader, Queue] = {}
         self._members: dict[str, Members] = {}
         self._failed = asyncio.Event()
@@ -43,7 +40,7 @@ class RabbitSubscription:
         self._draining: asyncio.Task[None] | None = None
         for topic in topics:
             if group:
-                self._add_group(topic, client)
+                self._add_group(topic)
             else:
                 queue = topology.private(topic, f"{client}.{uuid4().hex}")  # a name that two processes never share
                 self._add(topic, 0, queue, queue, 0 if queue.exclusive else topic.buffer)
@@ -97,14 +94,14 @@ class RabbitSubscription:
         """Leave; a waiting `take` returns nothing."""
         if not self._left:
             self._left = True
-            self._forget(lambda _: True)
+            self._inbox.forget(lambda _: True)
             self._inbox.end()
             self._start(self._leave())
 
     @property
     def depth(self) -> int:
         """Messages waiting."""
-        return len(self._inbox) + len(self._late)
+        return len(self._inbox)
 
     @property
     def held(self) -> dict[tuple[str, int], int]:
@@ -125,16 +122,27 @@ class RabbitSubscription:
         buffer = self._inbox.buffers.get(topic)
         return 0 if buffer is None else buffer.dropped
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it has left, and all is done."""
+        return self._left and not self._tasks
+
     def up(self, connection: Connection) -> None:
-        """Read over this connection."""
+        """Read over this connection; of a topic that is closed only what is this subscription's alone."""
         if not self._left:
-            for part in self._parts():
-                part.up(connection)
+            for reader in self._homes:
+                if not self._group or reader.topic.name not in self._closed:
+                    reader.up(connection)
+            for topic, members in self._members.items():
+                if topic not in self._closed:
+                    members.up(connection)
 
     def down(self) -> None:
         """The connection is gone."""
-        for part in self._parts():
-            part.down()
+        for reader in self._homes:
+            reader.down()
+        for members in self._members.values():
+            members.down()
 
     def fail(self, error: BusError) -> None:
         """Nothing more can come."""
@@ -154,7 +162,7 @@ class RabbitSubscription:
         elif self._closed.issuperset(self.topics) and not self._left:
             self._draining = self._draining or self._start(self._drain())
             deadline = asyncio.get_running_loop().time() + seconds
-            while not self._draining.done() and not self._is_full() and asyncio.get_running_loop().time() < deadline:
+            while not self._draining.done() and not self._inbox.full and asyncio.get_running_loop().time() < deadline:
                 await asyncio.wait({self._draining}, timeout=LOOK_SECONDS)
 
     async def leave(self) -> None:
@@ -162,7 +170,7 @@ class RabbitSubscription:
         if not self._left:
             self._left = True
             if self._group:
-                self._forget(lambda _: True)
+                self._inbox.forget(lambda _: True)
             self._inbox.end()
             self._start(self._leave())
         if self._draining is not None:
@@ -172,10 +180,7 @@ class RabbitSubscription:
 
     # --- reading
 
-    def _parts(self) -> list[Reader | Members]:
-        return [*self._homes, *self._members.values()]
-
-    def _add_group(self, topic: Topic, client: str) -> None:
+    def _add_group(self, topic: Topic) -> None:
         share = max(1, topic.buffer // topic.partitions)
         # What is to be given up has to come first.
         prefetch = share if topic.overflow is Overflow.BLOCK else 2 * topic.buffer
@@ -184,31 +189,13 @@ class RabbitSubscription:
             self._add(topic, partition, home, home, prefetch)
             self._add(topic, partition, self._topology.shelf(home.name), home, PREFETCH_MAX)
         if topic.partitions > 1:
-            self._members[topic.name] = Members(self._topology, topic.name, self._group, client, self._in_line, self._share)
+            self._members[topic.name] = Members(self._topology, topic.name, self._group, self._in_line, self._share, self.fail)
 
     def _add(self, topic: Topic, partition: int, queue: Queue, home: Queue, prefetch: int) -> None:
-        arrived = self._arrived if queue is home else self._shelved
-        reader = Reader(self._topology, topic, partition, queue, prefetch, arrived, self._gone, self.fail)
+        arrived = self._inbox.arrive if queue is home else self._inbox.hold
+        in_order = queue is home and topic.overflow is Overflow.BLOCK
+        reader = Reader(self._topology, topic, partition, queue, prefetch, in_order, arrived, self._gone, self.fail)
         self._homes[reader] = home
-
-    def _arrived(self, message: Delivery) -> None:
-        buffer = self._inbox.buffers[message.topic]
-        if buffer.topic.overflow is Overflow.BLOCK and (buffer.full or self._late):
-            self._late.append(message)
-            return
-        given_up = self._inbox.put(message)
-        if isinstance(given_up, Delivery):
-            given_up.reader.acknowledge(given_up)
-
-    def _shelved(self, message: Delivery) -> None:
-        """Hold a message until it is due."""
-        assert message.properties is not None
-        loop = asyncio.get_running_loop()
-        self._held[id(message)] = message, loop.call_later(seconds_until_due(message.properties), self._due, message)
-
-    def _due(self, message: Delivery) -> None:
-        del self._held[id(message)]
-        self._arrived(message)
 
     def _handed_over(self, messages: list[Message]) -> list[Message]:
         for message in messages:
@@ -216,23 +203,12 @@ class RabbitSubscription:
             message.reader.hand_over(message)
         if messages and not self._group:
             self.ack()
-        while self._late and not self._inbox.buffers[self._late[0].topic].full:
-            self._inbox.put(self._late.popleft())
         return messages
 
     def _gone(self, reader: Reader) -> None:
         """What came over a channel that is gone comes again, unless nobody waits for it any more."""
         if reader.acknowledges and not (self._left and not self._group):
-            self._forget(lambda message: isinstance(message, Delivery) and message.reader is reader)
-
-    def _forget(self, unwanted: Callable[[Message], bool]) -> None:
-        for buffer in self._inbox.buffers.values():
-            buffer.remove(unwanted)
-        self._late = deque(message for message in self._late if not unwanted(message))
-        for number, (message, handle) in tuple(self._held.items()):
-            if unwanted(message):
-                handle.cancel()
-                del self._held[number]
+            self._inbox.forget(lambda message: message.reader is reader)
 
     def _share(self, changed: bool) -> None:
         """Step back from the partitions that others should read: from each when somebody came or went, else where we are served."""
@@ -250,9 +226,6 @@ class RabbitSubscription:
         return members is None or members.owns(reader.partition)
 
     # --- closing
-
-    def _is_full(self) -> bool:
-        return any(buffer.full for buffer in self._inbox.buffers.values())
 
     async def _drain(self) -> None:
         """Until everything in the queues has come."""
