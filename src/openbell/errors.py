@@ -13,6 +13,9 @@
     ├── ReplayDifferenceError    7  a replay that wrote another command than the journal holds
     ├── BusError                 8  a topic or queue that is closed, or refused a message
     ├── BrokerError              9  a venue that refused, or did not answer
+    │   ├── OrderRefusedError    9  the venue refused for certain, and says why
+    │   ├── UnreachableError     9  nothing was sent: no connection, no session; it may be sent later
+    │   └── OrderInDoubtError    9  sent, and nobody knows whether it arrived
     └── PortInUseError          10  another program listens on the address already
 
 A message answers three questions: what was found, what was expected, what to do about it.
@@ -31,11 +34,14 @@ __all__ = [
     "FencedError",
     "JournalError",
     "OpenbellError",
+    "OrderInDoubtError",
+    "OrderRefusedError",
     "PortInUseError",
     "ReplayDifferenceError",
     "StorageError",
     "StrategyError",
     "UnknownNameError",
+    "UnreachableError",
     "UsageError",
     "suggest",
 ]
@@ -133,6 +139,18 @@ class BrokerError(OpenbellError):
     """A venue that refused, or did not answer. If an order is in doubt, its own state says so."""
 
     exit_code = 9
+
+
+class OrderRefusedError(BrokerError):
+    """The venue refused for certain; `found` is its reason."""
+
+
+class UnreachableError(BrokerError):
+    """The venue cannot be reached, and nothing has left this machine, for certain: it may be sent later."""
+
+
+class OrderInDoubtError(BrokerError):
+    """It was sent, or part of it, and no answer came that can be understood: it is asked about, and never sent again on a guess."""
 
 
 class PortInUseError(OpenbellError):

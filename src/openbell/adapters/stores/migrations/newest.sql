@@ -60,7 +60,6 @@ CREATE TABLE IF NOT EXISTS executions (
     lot_size DOUBLE NOT NULL,
     price DOUBLE NOT NULL,
     fee BIGINT NOT NULL,
-    realised BIGINT NOT NULL,
     ts BIGINT NOT NULL,
     seq BIGINT NOT NULL,
     PRIMARY KEY (run, execution_id)
@@ -98,4 +97,23 @@ CREATE TABLE IF NOT EXISTS alerts (
     FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
 );
 CREATE INDEX IF NOT EXISTS alerts_by_symbol ON alerts (symbol, status);
-INSERT OR IGNORE INTO alembic_version VALUES ('0002');
+CREATE TABLE IF NOT EXISTS intents (
+    run TEXT NOT NULL,
+    command BIGINT NOT NULL,
+    client_order_id TEXT NOT NULL,
+    action TEXT NOT NULL,
+    state TEXT NOT NULL,
+    instruction BLOB NOT NULL,
+    PRIMARY KEY (run, command)
+);
+CREATE INDEX IF NOT EXISTS intents_by_order ON intents (client_order_id);
+CREATE INDEX IF NOT EXISTS intents_open ON intents (state) WHERE state <> 'done';
+CREATE TABLE IF NOT EXISTS answers (
+    number BIGINT NOT NULL,
+    client_order_id TEXT NOT NULL,
+    run TEXT NOT NULL,
+    execution BLOB NOT NULL,
+    PRIMARY KEY (number)
+);
+CREATE INDEX IF NOT EXISTS answers_by_order ON answers (client_order_id);
+INSERT OR IGNORE INTO alembic_version VALUES ('0003');
