@@ -206,7 +206,7 @@ class RedisLink:
 
 
 class Pauses:
-    """Growing pauses between attempts; says once in the log that the server is away, and once that it is back."""
+    """Growing pauses between attempts; says once in the log what does not work, and once that it works again."""
 
     def __init__(self, server: RedisServer, work: str) -> None:
         self._server = server
@@ -216,7 +216,7 @@ class Pauses:
     async def after(self, error: BaseException) -> None:
         """Wait before the next attempt."""
         if self._next == FIRST_PAUSE_S:
-            log.warning("server away", server=self._server.address, work=self._work, reason=f"{type(error).__name__}: {error}")
+            log.warning("trying again", server=self._server.address, work=self._work, reason=f"{type(error).__name__}: {error}")
         pause, self._next = self._next, min(self._next * 2.0, LONGEST_PAUSE_S)
         await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # not everybody at once
 
@@ -224,7 +224,7 @@ class Pauses:
         """It worked."""
         if self._next != FIRST_PAUSE_S:
             self._next = FIRST_PAUSE_S
-            log.info("server back", server=self._server.address, work=self._work)
+            log.info("works again", server=self._server.address, work=self._work)
 
 
 def on_channel(key: str, payload: bytes) -> bytes:

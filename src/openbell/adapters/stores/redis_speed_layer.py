@@ -94,14 +94,14 @@ class RedisSpeedLayer:
             self._writer = asyncio.get_running_loop().create_task(self._write(), name=f"redis speed layer {self._server.address}")
         self._work.set()
         if self._trouble is not None:
-            raise self._trouble
+            raise StorageError(*self._trouble.args)
 
     async def flush(self) -> None:
         """Wait until all updates can be read."""
         async with self._written:
             while self._is_writing or any(self._waiting.values()):
                 if self._trouble is not None:
-                    raise self._trouble
+                    raise StorageError(*self._trouble.args)
                 await self._written.wait()
 
     async def close(self) -> None:

@@ -5,6 +5,7 @@ more, so batches grow with the load and the order is kept. A batch that the serv
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
@@ -17,6 +18,8 @@ from openbell.errors import BusError, UnknownNameError
 BATCH = 1000
 #: Bytes of one message. Redis would take more, but cuts off a subscriber whose messages wait in 32 MB.
 MESSAGE_MAX = 8_000_000
+#: After so long a silence the writer sees whether the server is still there, and still has what it confirmed.
+IDLE_S = 1.0
 #: How long closing waits for the server.
 CLOSE_S = 5.0
 
@@ -64,16 +67,21 @@ class RedisBus:
         self._readers: list[Reader] = []
         self._leaving: set[asyncio.Task[None]] = set()
         self._writer: asyncio.Task[None] | None = None
+        self._is_closed = False
         self._work = asyncio.Event()
         self._changed: list[asyncio.Future[None]] = []
         self._trouble: BusError | None = None  # why nothing can be written just now, when waiting does not help
-        self._lost: BusError | None = None  # that the server lost what it had confirmed; said once
+        self._broken: BusError | None = None  # the server lost what it had confirmed: nothing may follow on a gap
+        self._is_told = False
 
     # What a subclass adds.
 
     def _prepare(self, messages: list[Message]) -> list[Any]:
         """Divide a batch into parts that are written as they are, also when they have to be sent again."""
         raise AssertionError("a subclass divides")
+
+    async def _greet(self, link: RedisLink) -> None:
+        """The connection is new: the server may be, too."""
 
     async def _deliver(self, link: RedisLink, parts: list[Any]) -> None:
         """Write the parts; an error of `TROUBLE` has them sent again."""
@@ -93,6 +101,7 @@ class RedisBus:
         outgoing = self._outgoing(topic)
         if outgoing.closed:
             raise BusError(f"nothing can be published to {topic}: it is closed")
+        self._say_broken()
         assert isinstance(payload, bytes), "over a network a message is bytes"
         if len(payload) > MESSAGE_MAX:
             raise BusError(f"a message to {topic} has {len(payload)} bytes", f"at most {MESSAGE_MAX}", "divide it")
@@ -132,13 +141,17 @@ class RedisBus:
 
     async def close(self, *topics: str) -> None:
         """No more messages to these topics, or to any; without topics, flush and disconnect."""
+        if self._is_closed:
+            return
+        self._is_closed = not topics
         names = topics or tuple(self._topics)
         for name in names:
             self._outgoing(name).closed = True
         self._tell()
         try:
             async with asyncio.timeout(CLOSE_S):
-                await self._settle([self._topics[name] for name in names])
+                if not self._is_told:
+                    await self._settle([self._topics[name] for name in names])
                 for reader in self._readers:
                     reader.finish(names)
                 if not topics:
@@ -161,14 +174,22 @@ class RedisBus:
         try:
             while True:
                 if not batch:
-                    await self._work.wait()
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(IDLE_S):
+                            await self._work.wait()
                     self._work.clear()
                     batch = self._collect()
                     parts = self._prepare(batch)
                 try:
-                    link = link or await RedisLink.open(self._server)
+                    if link is None:
+                        link = await RedisLink.open(self._server)
+                        await self._greet(link)
+                        if self._broken is not None:
+                            return
                     if batch:
                         await self._deliver(link, parts)
+                    else:
+                        await link.call("PING")
                     self._trouble = None
                     pauses.reset()
                 except (*TROUBLE, BusError) as error:
@@ -206,18 +227,27 @@ class RedisBus:
         while any(outgoing.settled < goal for outgoing, goal in goals):
             self._complain()
             await self._change()
-        self._say_lost()
+        self._say_broken()
 
     def _complain(self) -> None:
-        """Raise what waiting cannot mend. The writer goes on trying: somebody may mend it."""
-        self._say_lost()
+        """Raise what waiting cannot mend. After trouble the writer goes on trying, somebody may mend it; a broken bus stays broken."""
+        self._say_broken()
         if self._trouble is not None:
-            raise self._trouble
+            raise BusError(*self._trouble.args)  # a new one each time, or its traceback grows
 
-    def _say_lost(self) -> None:
-        lost, self._lost = self._lost, None
-        if lost is not None:
-            raise lost
+    def _say_broken(self) -> None:
+        if self._broken is not None:
+            self._is_told = True
+            raise BusError(*self._broken.args)
+
+    def _break(self, error: BusError) -> None:
+        """Write nothing more, and give up what was to be written."""
+        self._broken = error
+        for outgoing in self._topics.values():
+            outgoing.settled += outgoing.unsettled
+            outgoing.sent = 0
+            outgoing.waiting.remove(lambda message: True)
+        self._tell()
 
     async def _change(self) -> None:
         """Wait until something was confirmed, refused or closed."""
@@ -241,6 +271,8 @@ class RedisBus:
     def _inbox(self, topics: str | Sequence[str]) -> Inbox:
         """The inbox of a new subscription."""
         names = (topics,) if isinstance(topics, str) else tuple(topics)
+        if self._is_closed:
+            raise BusError(f"nothing of {', '.join(names)} can be read: the bus is closed")
         inbox = Inbox([self._outgoing(name).topic for name in names])
         for name in names:
             self._topics[name].inboxes.append(inbox)

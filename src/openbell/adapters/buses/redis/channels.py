@@ -31,9 +31,7 @@ class RedisPubSubBus(RedisBus):
     def subscribe(self, topics: str | Sequence[str], group: str = "", start: Start = "new") -> "ChannelSubscription":
         """Get the messages published from now on. UsageError for a group. Needs a running event loop."""
         if group:
-            raise UsageError(
-                f"Redis channels have no group {group}", "a subscription without a group", "use a bus of another kind for this topic"
-            )
+            raise UsageError(f"Redis channels have no groups, as {group}", "a subscription without one, or a bus of another kind")
         assert start == "new", "this bus keeps no history"
         inbox = self._inbox(topics)
         reader = ChannelReader(self._server, inbox)
@@ -164,7 +162,7 @@ class ChannelSubscription:
         """Wait until the server has all channels down; BusError when it refuses."""
         await self._reader.ready.wait()
         if self._reader.failure is not None:
-            raise self._reader.failure
+            raise BusError(*self._reader.failure.args)
 
     async def take(self, most: int = 0) -> list[Message]:
         """Wait for messages and return all that are there."""

@@ -19,6 +19,7 @@ from openbell.adapters.buses.buffer import Inbox
 from openbell.adapters.buses.redis.log import Place, agree, look
 from openbell.adapters.buses.redis.reader import StreamReader
 from openbell.adapters.redis_server import TROUBLE, RedisLink, RedisServer
+from openbell.errors import BusError
 
 #: KEYS: members, leases, offsets. ARGV: member, length of a lease (ms), partitions. Returns the member's share, then each of its
 #: partitions with the group's offset there (-1 for none).
@@ -116,9 +117,11 @@ class GroupReader(StreamReader):
     async def stop(self) -> None:
         """Let go of everything, as far as it is acknowledged, and disconnect."""
         await super().stop()
-        with contextlib.suppress(*TROUBLE):  # then the lease runs out, and some messages come again
+        with contextlib.suppress(*TROUBLE, BusError):  # then the lease runs out, and some messages come again
             async with RedisLink.to(self._server) as link:
-                await self._commit(link, [*self.places, *self._leaving])
+                if self.failure is None:
+                    await self._verify(link)
+                    await self._commit(link, [*self.places, *self._leaving])
                 await link.call("ZREM", self._keys[0], self._member)
         self._drop(list(self.places))
 
@@ -166,6 +169,7 @@ class GroupReader(StreamReader):
         self._drop([part for part in self.places if part not in offsets])
         gained = [part for part in offsets if part not in self.places and part not in self._leaving]
         logs = await look(link, self._prefix, self.topic.name, gained)
+        self._logs |= logs
         for part in gained:
             log = logs[part]
             self.places[part] = log.at(log.first if offsets[part] < 0 else offsets[part])

@@ -8,9 +8,14 @@ that was read, so they cannot be passed over.
 
 Beside the stream stands a hash: `next` (offset), `epoch`, `run` (of the server process), and for every epoch its first offset, by which a
 reader finds the id of any offset. A third key by producer holds the number of its last message, so that a batch that is sent again
-after a broken connection is not written again. A script (atomic, also in the append-only file) writes all three.
+after a broken connection is not written again. A script (atomic) writes all three.
+
+Its part of the append-only file is a transaction, but one trap is left: of a file that ends in the middle of a transaction, Redis may
+keep the first commands and carry them out when it loads the file once more. What such a stream has beyond `next`, or beyond the first
+offset of a newer epoch, was never confirmed, or is announced as lost; `Log.limit` has readers pass over it.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from zlib import crc32
@@ -21,13 +26,14 @@ from openbell.adapters.redis_server import RedisLink
 from openbell.errors import BusError
 
 #: KEYS: stream, hash, producer. ARGV: run, number of the first message, history, how long a producer is known (ms), then key and payload
-#: of each message. Returns the producer's number before, and the next offset after.
+#: of each message. Returns the next offset.
 APPEND = """
 local log = redis.call('HMGET', KEYS[2], 'run', 'epoch', 'next')
 local epoch, offset = log[2], tonumber(log[3] or '0')
 if log[1] ~= ARGV[1] then
-  local time = redis.call('TIME')
-  epoch = string.format('%.0f', math.max(time[1] * 1000 + math.floor(time[2] / 1000), tonumber(epoch or '0') + 1))
+  local time, last = redis.call('TIME'), redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+  local used = math.max(tonumber(epoch or '0'), last[1] and tonumber(string.match(last[1][1], '^%d+')) or 0)
+  epoch = string.format('%.0f', math.max(time[1] * 1000 + math.floor(time[2] / 1000), used + 1))
   redis.call('HSET', KEYS[2], 'run', ARGV[1], 'epoch', epoch, epoch, string.format('%.0f', offset))
 end
 local before, first, count = tonumber(redis.call('GET', KEYS[3]) or '-1'), tonumber(ARGV[2]), (#ARGV - 4) / 2
@@ -39,7 +45,13 @@ local after = string.format('%.0f', offset)
 redis.call('XTRIM', KEYS[1], 'MAXLEN', '~', ARGV[3])
 redis.call('HSET', KEYS[2], 'next', after)
 redis.call('SET', KEYS[3], string.format('%.0f', math.max(before, first + count - 1)), 'PX', ARGV[4])
-return {string.format('%.0f', before), after}
+return after
+"""
+#: KEYS: stream, hash. Returns the hash, and the ids of the first and the last message.
+LOOK = """
+local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+return {redis.call('HGETALL', KEYS[2]), first[1] and first[1][1] or '', last[1] and last[1][1] or ''}
 """
 
 
@@ -53,29 +65,51 @@ def partition_of(key: str, partitions: int) -> int:
     return crc32(key.encode()) % partitions if partitions > 1 else 0
 
 
+def split_id(identity: bytes) -> tuple[int, int]:
+    """Epoch and offset of an id."""
+    epoch, _, number = identity.partition(b"-")
+    return int(epoch), int(number) - 1
+
+
 @dataclass(slots=True)
 class Place:
     """Where reading stands in a partition."""
 
     offset: int  # of the next message wanted
-    epoch: int = 0  # of the message before it
-    taken: int = 0  # everything before this offset was handed over
-    acknowledged: int = 0  # and everything before this one is done with
-
-    @property
-    def id(self) -> str:
-        """The id behind which the next message stands."""
-        return f"{self.epoch}-{self.offset}"
+    epoch: int  # of the message before it
+    after: str | bytes  # the id behind which to read on
+    limit: float  # messages of this epoch from this offset on do not count
+    taken: int  # everything before this offset was handed over
+    acknowledged: int  # and everything before this one is done with
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """What the server has of a partition: the offsets from `first` to before `next`, and the first offset of each epoch."""
+    """What the server had of a partition, when it was looked at: the offsets from `first` to before `next`."""
 
     name: str
     first: int
     next: int
     epochs: tuple[tuple[int, int], ...]  # (epoch, first offset), newest first
+    newest: int  # the latest epoch, in the hash or the stream
+    has_more: bool  # the stream has messages that the hash does not count
+
+    @classmethod
+    def of(cls, name: str, fields: dict[bytes, bytes], oldest: bytes, latest: bytes) -> "Log":
+        """A log as the script LOOK returns it."""
+        epochs = tuple(sorted(((int(field), int(start)) for field, start in fields.items() if field.isdigit()), reverse=True))
+        following = int(fields.get(b"next", 0))
+        if not latest:
+            return cls(name, following, following, epochs, max((epoch for epoch, _ in epochs), default=0), False)
+        epoch, offset = split_id(latest)
+        log = cls(name, 0, following, epochs, max(epoch, epochs[0][0] if epochs else 0), offset >= following)
+        epoch, offset = split_id(oldest)
+        return cls(name, int(min(offset, log.limit(epoch))), following, epochs, log.newest, log.has_more)
+
+    def limit(self, epoch: int) -> float:
+        """The offset from which on messages of an epoch do not count; infinity when all do."""
+        starts = [start for newer, start in self.epochs if newer > epoch]
+        return min(starts + [self.next] * (self.has_more and epoch <= self.newest), default=math.inf)
 
     def at(self, offset: int) -> Place:
         """The place of an offset; BusError when it is not there any more, or not there any more after a restart."""
@@ -83,40 +117,30 @@ class Log:
             raise gone(self.name, offset, self.first)
         if offset > self.next:
             raise lost(self.name, self.next, offset)
-        return Place(offset, self._epoch(offset), offset, offset)
+        epoch = next((epoch for epoch, start in self.epochs if start < offset), 0)
+        return Place(offset, epoch, f"{epoch}-{offset}", self.limit(epoch), offset, offset)
 
     def check(self, place: Place) -> None:
         """BusError when the last message that was read there is not the one that the server has."""
-        if place.offset > self.next:
-            raise lost(self.name, self.next, place.offset)
-        overwritten = [start for epoch, start in self.epochs if epoch > place.epoch and start < place.offset]
-        if overwritten:
-            raise lost(self.name, min(overwritten), place.offset)
+        kept = min([self.next, *(start for epoch, start in self.epochs if epoch > place.epoch)])
+        if kept < place.offset:
+            raise lost(self.name, kept, place.offset)
         if place.offset < self.first:
             raise gone(self.name, place.offset, self.first)
-
-    def _epoch(self, offset: int) -> int:
-        """The epoch of the message before an offset."""
-        return next((epoch for epoch, start in self.epochs if start < offset), 0)
+        place.limit = self.limit(place.epoch)
 
 
 async def look(link: RedisLink, prefix: str, topic: str, partitions: Iterable[int]) -> dict[int, Log]:
     """What the server has of some partitions of a topic."""
     wanted = list(partitions)
     keys = [stream_key(prefix, topic, partition) for partition in wanted]
-    questions = [question for key in keys for question in (("HGETALL", f"{key}:log"), ("XRANGE", key, "-", "+", "COUNT", 1))]
-    answers = await link.calls(questions)
     found = {}
-    for index, partition in enumerate(wanted):
-        flat, oldest = answers[2 * index : 2 * index + 2]
-        for answer in (flat, oldest):
-            if isinstance(answer, ResponseError):
-                raise answer
+    for partition, answer in zip(wanted, await link.calls([("EVAL", LOOK, 2, key, f"{key}:log") for key in keys]), strict=True):
+        if isinstance(answer, ResponseError):
+            raise answer
+        flat, oldest, latest = answer
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
-        following = int(fields.get(b"next", 0))
-        epochs = sorted(((int(name), int(start)) for name, start in fields.items() if name.isdigit()), reverse=True)
-        first = int(oldest[0][0].split(b"-")[1]) - 1 if oldest else following
-        found[partition] = Log(f"{topic}, partition {partition}", min(first, following), following, tuple(epochs))
+        found[partition] = Log.of(f"{topic}, partition {partition}", fields, oldest, latest)
     return found
 
 

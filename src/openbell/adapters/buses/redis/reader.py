@@ -7,7 +7,7 @@ from typing import Any
 
 from openbell.adapters.buses.base import Message, Overflow, Start, Topic
 from openbell.adapters.buses.buffer import Inbox
-from openbell.adapters.buses.redis.log import Log, Place, agree, gone, look, lost, stream_key
+from openbell.adapters.buses.redis.log import Log, Place, agree, gone, look, lost, split_id, stream_key
 from openbell.adapters.redis_server import TROUBLE, Pauses, RedisLink, RedisServer
 from openbell.errors import BusError
 
@@ -33,6 +33,7 @@ class StreamReader:
         self._start = start
         self._finishing = False
         self._goals: dict[int, int] | None = None
+        self._logs: dict[int, Log] = {}  # as looked at with the present connection
         self._room = asyncio.Event()
         self._turn = 0
         self._tasks = [self._task(self._read_on, "reading")]
@@ -99,15 +100,20 @@ class StreamReader:
             await self._verify(link)
             return
         await agree(link, self._prefix, self.topic.name, self.topic.partitions)
-        logs = await look(link, self._prefix, self.topic.name, range(self.topic.partitions))
-        self.places = {partition: self._first(partition, log) for partition, log in logs.items()}
+        unknown = [] if isinstance(self._start, str) else [part for part in self._start if not 0 <= part < self.topic.partitions]
+        if unknown:
+            raise BusError(f"topic {self.topic.name} has no partition {unknown[0]}", f"0 to {self.topic.partitions - 1}")
+        self._logs = await look(link, self._prefix, self.topic.name, range(self.topic.partitions))
+        self.places = {partition: self._first(partition, log) for partition, log in self._logs.items()}
         self.ready.set()
 
     async def _verify(self, link: RedisLink) -> None:
         """BusError when something that was read is not there any more."""
         places = self._known()
-        for partition, log in (await look(link, self._prefix, self.topic.name, places)).items():
+        logs = await look(link, self._prefix, self.topic.name, places)
+        for partition, log in logs.items():
             log.check(places[partition])
+        self._logs |= logs
 
     def _known(self) -> dict[int, Place]:
         """The places whose messages may not get lost."""
@@ -147,7 +153,7 @@ class StreamReader:
             parts = (parts[first:] + parts[:first])[:room]
             most = min(BATCH, room // len(parts))
         asked = {stream_key(self._prefix, self.topic.name, part).encode(): (part, self.places[part]) for part in parts}
-        ids = [place.id for _, place in asked.values()]
+        ids = [place.after for _, place in asked.values()]
         answer = await link.call("XREAD", "COUNT", most, "BLOCK", BLOCK_MS, "STREAMS", *asked, *ids)
         self.check()
         for key, entries in answer or ():
@@ -156,15 +162,18 @@ class StreamReader:
                 self._put(partition, place, entries)
 
     def _put(self, partition: int, place: Place, entries: Any) -> None:
-        name, put = self.topic.name, self._inbox.put
+        name, put, log = self.topic.name, self._inbox.put, self._logs[partition]
         for identity, (_, key, _, payload) in entries:
-            epoch, _, number = identity.partition(b"-")
-            offset = int(number) - 1
+            epoch, offset = split_id(identity)
+            place.after = identity
+            if epoch != place.epoch:
+                place.limit = log.limit(epoch)
+            if offset >= place.limit:
+                continue
             if offset != place.offset:
-                wanted, named = place.offset, f"{name}, partition {partition}"
-                raise lost(named, offset, wanted) if offset < wanted else gone(named, wanted, offset)
+                raise lost(log.name, offset, place.offset) if offset < place.offset else gone(log.name, place.offset, offset)
             put(Message(name, payload, key.decode(), partition, offset))
-            place.epoch, place.offset = int(epoch), offset + 1
+            place.epoch, place.offset = epoch, offset + 1
 
     def _is_full(self) -> bool:
         return self.topic.overflow is Overflow.BLOCK and self._inbox.buffers[self.topic.name].full
@@ -193,7 +202,7 @@ class StreamSubscription:
         for reader in self._readers.values():
             await reader.ready.wait()
             if reader.failure is not None:
-                raise reader.failure
+                raise BusError(*reader.failure.args)
 
     async def take(self, most: int = 0) -> list[Message]:
         """Wait for messages and return all that are there."""

@@ -1,17 +1,22 @@
 """The bus on Redis streams: a log that every reader goes through at its own pace, for ticks and for decisions.
 
-What a server has confirmed, it has in memory. Its append-only file follows within a second (`appendfsync everysec`): a server that is
-killed may lose the messages of that last second, and one without such a file all since its last snapshot. So Redis carries messages,
-it does not keep them: who publishes something that must not be lost keeps it until its effect is stored somewhere durable, as the outbox
-of the journal does. What is lost that way is never passed over: the producer's next `flush` or `send` raises a BusError, and so does
-`take` of every subscription that had read it (`redis.log` says how they know). An offset that a reader stored itself is checked against
-the end of the log only; when as much as was lost has been written again before it comes back, the content has to tell.
+What a server has confirmed, it has in memory. Its append-only file follows within a second (`appendfsync everysec`; two when the disk is
+slow): a server that is killed may lose the messages of that last second, and one without such a file all since its last snapshot. So
+Redis carries messages, it does not keep them: who publishes something that must not be lost keeps it until its effect is stored
+somewhere durable, as the outbox of the journal does. What is lost that way is never passed over:
+
+* The producer's bus is broken: it gives up what it had not written, so that nothing follows on a gap, and `publish`, `send` and `flush`
+  raise a BusError from then on. The way out is a new bus, and the outbox, as after a crash of our own.
+* `take` of every subscription that had read it raises a BusError with the offset to go on from (`redis.log` says how it knows).
+* An offset that a reader stored itself is checked against the end of the log only. When as much as was lost has been written again before
+  it comes back, the content has to tell: positions in the source, the index of a decision.
 """
 
 import secrets
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import structlog
 from redis.exceptions import ResponseError
 
 from openbell.adapters.buses.base import Message, Start
@@ -21,6 +26,8 @@ from openbell.adapters.buses.redis.log import APPEND, agree, look, partition_of,
 from openbell.adapters.buses.redis.reader import StreamReader, StreamSubscription
 from openbell.adapters.redis_server import TROUBLE, Pauses, Place, RedisLink
 from openbell.errors import BusError
+
+log = structlog.get_logger("redis")
 
 PREFIX = "openbell:"
 #: Messages of a partition that are kept, about: Redis cuts off whole nodes of a hundred. It counts messages, not bytes, and all of it is in
@@ -61,9 +68,8 @@ class RedisStreamBus(RedisBus):
         self._lease_s = lease_s
         self._producer = secrets.token_hex(8)
         self._numbers: dict[tuple[str, int], int] = {}  # of the next message, by partition
-        self._ends: dict[tuple[str, int], int] = {}  # the offset after our last message that was confirmed
-        self._link: RedisLink | None = None  # the one that `_run` and `_agreed` are about
-        self._run = ""
+        self._confirmed: dict[tuple[str, int], tuple[int, int]] = {}  # the last number confirmed, and the offset behind it
+        self._run = ""  # the server's process
         self._agreed: set[str] = set()
 
     def subscribe(self, topics: str | Sequence[str], group: str = "", start: Start = "new") -> StreamSubscription:
@@ -109,10 +115,29 @@ class RedisStreamBus(RedisBus):
             self._numbers[place] = part.first + part.count
         return parts
 
+    async def _greet(self, link: RedisLink) -> None:
+        """Ask for the name of the server's process, and whether it still has what it had confirmed."""
+        about: bytes = await link.call("INFO", "server")
+        self._run = next(line.partition(b":")[2].decode() for line in about.splitlines() if line.startswith(b"run_id:"))
+        self._agreed.clear()
+        keys = {place: stream_key(self._prefix, *place) for place in self._confirmed}
+        questions = [q for key in keys.values() for q in (("GET", self._from(key)), ("HGET", f"{key}:log", "next"))]
+        answers = iter(await link.calls(questions))
+        for place, number, end in zip(keys, answers, answers, strict=True):
+            confirmed, reached = self._confirmed[place]
+            # A server that does not know us any more may have forgotten us in a day of silence: then the end of the log tells.
+            missing = confirmed - int(number) if number is not None else reached - int(end or 0)
+            if missing > 0:
+                name = f"{place[0]}, partition {place[1]}"
+                log.error("messages lost", of=name, count=missing, server=self._server.address)
+                self._break(
+                    BusError(
+                        f"{missing} messages to {name}, were confirmed and are lost: Redis was restarted without them",
+                        "a server that keeps what it confirmed", "connect anew, and publish again what has no effect yet",
+                    )
+                )  # fmt: skip
+
     async def _deliver(self, link: RedisLink, parts: list[Part]) -> None:
-        if link is not self._link:
-            self._run, self._agreed = await self._greet(link), set()
-            self._link = link
         for topic in {part.topic for part in parts} - self._agreed:
             await agree(link, self._prefix, topic, self._topics[topic].topic.partitions)
             self._agreed.add(topic)
@@ -120,26 +145,11 @@ class RedisStreamBus(RedisBus):
         for part, answer in zip(parts, answers, strict=True):
             if isinstance(answer, ResponseError):
                 raise answer
-            self._confirm(part, int(answer[0]), int(answer[1]))
-
-    async def _greet(self, link: RedisLink) -> str:
-        """The name of the server's process: another one may have lost something."""
-        answer: bytes = await link.call("INFO", "server")
-        return next(line.partition(b":")[2].decode() for line in answer.splitlines() if line.startswith(b"run_id:"))
+            self._confirmed[part.topic, part.partition] = part.first + part.count - 1, int(answer)
 
     def _command(self, part: Part) -> list[Any]:
         key = stream_key(self._prefix, part.topic, part.partition)
-        keys = (key, f"{key}:log", f"{key}:from:{self._producer}")
-        return ["EVAL", APPEND, 3, *keys, self._run, part.first, self._history, PRODUCER_MS, *part.content]
+        return ["EVAL", APPEND, 3, key, f"{key}:log", self._from(key), self._run, part.first, self._history, PRODUCER_MS, *part.content]
 
-    def _confirm(self, part: Part, before: int, end: int) -> None:
-        """See that the server still has what it had confirmed."""
-        place = (part.topic, part.partition)
-        known = self._ends.get(place, 0)
-        missing = part.first - 1 - before if before >= 0 else known - (end - part.count)
-        if known and missing > 0:
-            self._lost = BusError(
-                f"{missing} messages to {part.topic}, partition {part.partition}, are lost: Redis was restarted without them",
-                "a server that keeps what it confirmed", "publish again what has no effect yet",
-            )  # fmt: skip
-        self._ends[place] = end
+    def _from(self, key: str) -> str:
+        return f"{key}:from:{self._producer}"
