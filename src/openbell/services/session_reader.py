@@ -92,10 +92,10 @@ class SessionReader:
             self._tasks.append(asyncio.create_task(self._say_alive(), name=f"sign of life of session {self.session}"))
         return await self.ready()
 
-    async def ready(self, patience_s: float | None = SILENCE_S) -> SessionReady:
-        """Wait until the session begins, whoever asked for it; None waits for ever."""
+    async def ready(self, for_ever: bool = False) -> SessionReady:
+        """Wait until the session begins, whoever asked for it. BusError when nothing comes for a while, unless it is waited for ever."""
         while self._ready is None:
-            await self._until_news(patience_s)
+            await self._until_news(None if for_ever else SILENCE_S)
             while self._waiting and self._ready is None:
                 self._look_at(self._waiting.popleft())
         return self._ready
@@ -253,5 +253,5 @@ async def over_session(
 async def follow_session(bus: Bus, session: str, work: Callable[[SessionEvents], T], topic: str = SESSIONS) -> T:
     """The same with a session that somebody else asks for, however long that takes."""
     async with SessionReader(bus, session, None, topic) as reader:
-        ready = await reader.ready(None)
+        ready = await reader.ready(for_ever=True)
         return await asyncio.to_thread(work, SessionEvents(reader, ready))
