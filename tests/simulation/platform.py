@@ -22,7 +22,7 @@ from openbell.adapters.messages.decisions import decode_decisions
 from openbell.adapters.messages.ticks import decode_ticks
 from openbell.adapters.stores.journal import SqliteJournal
 from openbell.cli.demo import strategies
-from openbell.cli.demo_processes import is_published, write_config
+from openbell.cli.demo_processes import caught_up, is_published, write_config
 from openbell.config import TradingSettings, load_settings
 from openbell.errors import OpenbellError
 from openbell.model import enums
@@ -36,7 +36,7 @@ from openbell.services.trader import Trader
 from tests.servers import ROOT
 
 SERVERS = ("postgres", "redis", "rabbitmq", "kafka")
-SERVICES = ("ingest", "processor", "trader", "orders", "portfolio")
+SERVICES = ("ingest", "processor", "trader", "portfolio")
 PARTITIONS = 4
 SECONDS = 180.0
 
@@ -159,7 +159,7 @@ class Session:
         commands = trader.progress["trader"]["commands"]
         self._until("trader", lambda health: health.progress["trader"]["sent"] >= commands)
         self._until("portfolio", lambda health: health.progress["portfolio"]["commands main"] >= commands)
-        self._until("processor", lambda health: health.progress["processor"]["behind"] == 0)
+        self._until("processor", caught_up())
         if "orders" in self.fleet.members:
             self._until("orders", lambda health: health.checks["orders"].status == "healthy")
         self.fleet.stop()

@@ -5,7 +5,7 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,15 +79,27 @@ def play(fleet: Fleet) -> float:
     fleet.wait("trader", lambda health: health.progress["trader"]["sent"] >= commands, "confirmed", 30.0)
     fleet.wait("portfolio", lambda health: health.progress["portfolio"]["commands main"] >= commands, "at the last command", 30.0)
     seconds = time.perf_counter() - began
-    fleet.wait("processor", lambda health: health.progress["processor"]["behind"] == 0, "at the last tick", 30.0)
+    fleet.wait("processor", caught_up(), "at the last tick", 30.0)
     return seconds
+
+
+def caught_up() -> Callable[[ProcessHealth], bool]:
+    """Whether a processor has stored everything that there was when it was first asked, or later."""
+    first: list[int] = []
+
+    def is_it(health: ProcessHealth) -> bool:
+        told = health.progress["processor"]
+        first.append(told["looks"])
+        return told["looks"] >= min(first) + 2 and told["behind"] == 0
+
+    return is_it
 
 
 def is_published(health: ProcessHealth) -> bool:
     """Whether a feed has ended and the bus has all of it."""
-    told = health.progress
+    feed, publisher = health.progress["feed"], health.progress["publisher"]
     has_ended = health.checks["feed"].detail.endswith("has ended")
-    return has_ended and told["feed"]["published"] == told["publisher"]["confirmed"]
+    return has_ended and feed["published"] == publisher["taken"] and publisher["published"] == publisher["confirmed"]
 
 
 def result_of(journal: Journal, seconds: float) -> dict[str, Any]:

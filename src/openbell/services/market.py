@@ -72,6 +72,7 @@ class MarketService(Service):
         self._subscription: Any = None
         self._look_at = 0.0
         self._behind = -1
+        self._looks = 0
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -199,6 +200,7 @@ class MarketService(Service):
             ends: dict[int, int] = await market.ends(self._topic)
             held = [partition for topic, partition in self._subscription.held if topic == self._topic]
             stored = {partition: share.stored.position for partition, share in self._shares.items()}
+            self._looks += 1
             self._behind = sum(max(ends.get(partition, 0) - stored.get(partition, 0), 0) for partition in held)
 
     def _row(self, bar: Any) -> Row:
@@ -212,9 +214,9 @@ class MarketService(Service):
             self._subscription.ack()
 
     def progress(self) -> dict[str, int]:
-        """The offset stored by partition, and how many messages there are behind them (-1: not known)."""
+        """The offset stored by partition; how many messages there were behind them (-1: not known) when it was looked, and how often."""
         stored = {f"partition {number}": share.stored.position for number, share in sorted(self._shares.items())}
-        return {**stored, "behind": self._behind}
+        return {**stored, "behind": self._behind, "looks": self._looks}
 
     @property
     def detail(self) -> str:

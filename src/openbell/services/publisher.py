@@ -113,5 +113,5 @@ class PublisherService(Service):
         return self._inbox.depth
 
     def progress(self) -> dict[str, int]:
-        """How many events of the source are published, and how many of them the bus has for certain."""
-        return {"published": self._place, "confirmed": self._stored.position}
+        """How many events this process has taken; how many of the source are published, and how many of them the bus has for certain."""
+        return {"taken": self.processed, "published": self._place, "confirmed": self._stored.position}
