@@ -20,6 +20,7 @@ COMMANDS = (
     ("database", "openbell.cli.database:database", "Show the revision of the tables, or bring them to the newest."),
     ("dead-letters", "openbell.cli.dead_letters:app", "Look at the messages that nobody could deal with, send them back, or drop them."),
     ("control", "openbell.cli.control:app", "Ask running services how they stand, pause and resume them."),
+    ("verify", "openbell.cli.verify:verify", "Follow one marked tick through the running platform, and say where it was lost."),
     ("doctor", "openbell.cli.doctor:doctor", "Check this machine and the configuration, and say what to type about each problem."),
     ("version", "openbell.cli:version", "Print the version."),
 )
