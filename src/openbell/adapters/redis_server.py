@@ -1,19 +1,17 @@
-"""A Redis server: where it is, one connection to it, and what its troubles mean.
+"""A Redis server: where it is, how to get in, and what its troubles mean.
 
 Trouble is of two kinds. A server that is away, starts, or is full for a moment is waited for, with growing pauses (`Pauses`). A wrong
 password, an unknown name, a command that is refused do not mend themselves: `RedisServer.verdict` gives them an error with a remedy.
 """
 
 import asyncio
-import contextlib
-import math
 import random
 import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -142,69 +140,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-class RedisLink:
-    """One connection, used by one task. It never connects again by itself: while it lasts, the server is one and the same process."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    @classmethod
-    async def open(cls, server: RedisServer) -> "RedisLink":
-        """Connect. The errors are those of `TROUBLE`."""
-        connection = server.connection()
-        try:
-            async with asyncio.timeout(TIMEOUT_S):
-                await connection.connect()
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
-        return cls(connection)
-
-    @classmethod
-    @contextlib.asynccontextmanager
-    async def to(cls, server: RedisServer) -> "AsyncIterator[RedisLink]":
-        """A connection for the length of a block."""
-        link = await cls.open(server)
-        try:
-            yield link
-        finally:
-            await link.close()
-
-    async def call(self, *command: Any) -> Any:
-        """Send one command and return its answer."""
-        answer = (await self.calls([command]))[0]
-        if isinstance(answer, ResponseError):
-            raise answer
-        return answer
-
-    async def calls(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
-        """Send commands together and return their answers, in order; one that is refused has its ResponseError among them."""
-        connection = self._connection
-        if not connection.is_connected:
-            raise ConnectionResetError("the connection is closed")
-        async with asyncio.timeout(TIMEOUT_S):
-            await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-            return [await self._answer() for _ in commands]
-
-    async def send(self, *command: Any) -> None:
-        """Send a command whose answers `read` gets."""
-        await self._connection.send_packed_command(self._connection.pack_command(*command), check_health=False)
-
-    async def read(self, timeout_s: float) -> Any:
-        """The next answer, None when there was none within the time."""
-        return await self._connection.read_response(timeout=timeout_s)
-
-    async def _answer(self) -> Any:
-        try:
-            return await self._connection.read_response(timeout=math.inf)
-        except ResponseError as error:
-            return error
-
-    async def close(self) -> None:
-        """Disconnect."""
-        await self._connection.disconnect(nowait=True)
-
-
 class Pauses:
     """Growing pauses between attempts; says once in the log what does not work, and once that it works again."""
 
@@ -225,20 +160,3 @@ class Pauses:
         if self._next != FIRST_PAUSE_S:
             self._next = FIRST_PAUSE_S
             log.info("works again", server=self._server.address, work=self._work)
-
-
-def on_channel(key: str, payload: bytes) -> bytes:
-    """How a message stands on a channel: as it is, so that people can write one, or, when it has a key, behind the key and two zero bytes.
-
-    >>> on_channel("", b"{}"), on_channel("AAPL", b"{}")
-    (b'{}', b'\x00AAPL\x00{}')
-    """
-    return b"\0%s\0%s" % (key.encode(), payload) if key or payload.startswith(b"\0") else payload
-
-
-def from_channel(content: bytes) -> tuple[str, bytes]:
-    """Key and payload of what stands on a channel."""
-    if not content.startswith(b"\0"):
-        return "", content
-    key, _, payload = content[1:].partition(b"\0")
-    return key.decode(errors="replace"), payload

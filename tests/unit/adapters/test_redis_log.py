@@ -5,7 +5,7 @@ import math
 import pytest
 
 from openbell.adapters.buses.redis.log import Log, split_id
-from openbell.adapters.redis_server import from_channel, on_channel
+from openbell.adapters.redis_link import from_channel, on_channel
 from openbell.errors import BusError
 
 

@@ -18,33 +18,36 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from openbell.adapters.redis_server import TROUBLE, Pauses, Place, RedisLink, RedisServer, on_channel
+from openbell.adapters.redis_link import RedisAsker, RedisLink
+from openbell.adapters.redis_server import TROUBLE, Pauses, Place, RedisServer
 from openbell.adapters.stores.speed_layer import Age, Analytics, Candle, Price
 from openbell.errors import StorageError
 
-#: KEYS: what is updated. ARGV: the channel ("" for none), then of each key: time, trades, position (-1 for none), the text, and what goes
-#: to the channel. Returns how many were not too old. As `Age.is_before`.
+#: KEYS: what is updated. ARGV: the channel ("" for none), then of each key: time, trades, position (-1 for none), the text, and the key of
+#: the message on the channel (as `redis_link.on_channel` puts it). Returns how many were not too old. As `Age.is_before`.
 UPDATE = """
-local taken = 0
+local olds, fresh = redis.call('MGET', unpack(KEYS)), {}
+local is_heard = ARGV[1] ~= '' and redis.call('PUBSUB', 'NUMSUB', ARGV[1])[2] > 0
 for index, key in ipairs(KEYS) do
-  local at = index * 5 - 3
-  local old = redis.call('GET', key)
-  local is_old = false
+  local at, old, is_old = index * 5 - 3, olds[index], false
   if old then
-    local ts, trades, position = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-    local old_ts = tonumber(string.match(old, '"ts":(%d+)') or '0')
-    if ts < old_ts or (ts == old_ts and trades < tonumber(string.match(old, '"trades":(%d+)') or '0')) then
-      local old_position = tonumber(string.match(old, '"position":(%d+)}$') or '-1')
-      is_old = position < 0 or old_position < 0 or position < old_position
+    local ts, old_ts = tonumber(ARGV[at]), tonumber(string.match(old, '"ts":(%d+)') or '0')
+    if ts <= old_ts then
+      local old_trades = tonumber(string.match(old, '"trades":(%d+)') or '0')
+      if ts < old_ts or tonumber(ARGV[at + 1]) < old_trades then
+        local position, old_position = tonumber(ARGV[at + 2]), tonumber(string.match(old, '"position":(%d+)}$') or '-1')
+        is_old = position < 0 or old_position < 0 or position < old_position
+      end
     end
   end
   if not is_old then
-    redis.call('SET', key, ARGV[at + 3])
-    if ARGV[1] ~= '' then redis.call('PUBLISH', ARGV[1], ARGV[at + 4]) end
-    taken = taken + 1
+    table.insert(fresh, key)
+    table.insert(fresh, ARGV[at + 3])
+    if is_heard then redis.call('PUBLISH', ARGV[1], '\\0' .. ARGV[at + 4] .. '\\0' .. ARGV[at + 3]) end
   end
 end
-return taken
+if #fresh > 0 then redis.call('MSET', unpack(fresh)) end
+return #fresh / 2
 """
 #: Keys in one script: the server does nothing else meanwhile (1 ms, about).
 PART = 250
@@ -62,7 +65,7 @@ class RedisSpeedLayer:
     def __init__(self, place: Place, namespace: str = "", client: str = "openbell") -> None:
         self._server = RedisServer.at(place, client)
         self._prefix = f"{namespace}." if namespace else ""
-        self._client = self._server.client()
+        self._asker = RedisAsker(self._server)
         self._waiting: dict[str, dict[str, Change]] = {f"{self._prefix}prices": {}, f"{self._prefix}open-candles": {}, "": {}}
         self._work = asyncio.Event()
         self._written = asyncio.Condition()
@@ -114,14 +117,14 @@ class RedisSpeedLayer:
             if self._writer is not None:
                 self._writer.cancel()
                 await asyncio.wait([self._writer])
-            await self._client.aclose()
+            await self._asker.close()
 
     def _add(self, channel: str, key: str, name: str, thing: Price | Candle | Analytics, position: int | None) -> None:
         age, text = Age.of(thing, position), msgspec.json.encode(thing)
         kept = b'%s,"position":%d}' % (text[:-1], position) if position is not None else text
         waiting, key = self._waiting[channel], self._prefix + key
         if key not in waiting or not age.is_before(waiting[key][0]):
-            waiting[key] = age, [age.ts, age.trades, -1 if position is None else position, kept, on_channel(name, kept)]
+            waiting[key] = age, [age.ts, age.trades, -1 if position is None else position, kept, name]
 
     async def _write(self) -> None:
         pauses = Pauses(self._server, "updating prices")
@@ -170,7 +173,7 @@ class RedisSpeedLayer:
         wanted = list(symbols)
         if not wanted:
             return {}
-        texts = await self._answer(self._client.mget([f"{self._prefix}price:{symbol}" for symbol in wanted]))
+        texts = await self._ask("MGET", *(f"{self._prefix}price:{symbol}" for symbol in wanted))
         return {symbol: self._read(symbol, text, Price) for symbol, text in zip(wanted, texts, strict=True) if text is not None}
 
     async def get_candle(self, symbol: str, timeframe: str) -> Candle | None:
@@ -182,12 +185,12 @@ class RedisSpeedLayer:
         return await self._get(f"analytics:{symbol}:{timeframe}", Analytics)
 
     async def _get(self, key: str, kind: type[Thing]) -> Thing | None:
-        text = await self._answer(self._client.get(self._prefix + key))
+        text = await self._ask("GET", self._prefix + key)
         return None if text is None else self._read(key, text, kind)
 
-    async def _answer(self, question: Any) -> Any:
+    async def _ask(self, *command: str) -> Any:
         try:
-            return await question
+            return await self._asker.ask(*command)
         except TROUBLE as error:
             raise self._server.verdict(error, StorageError) or StorageError(
                 f"Redis at {self._server.address} does not answer ({type(error).__name__})", do="see whether it runs, and ask again"

@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Protocol
 
 from openbell.adapters.buses.base import Message, Overflow, Topic, TopicCount
 from openbell.adapters.buses.buffer import Buffer, Inbox
-from openbell.adapters.redis_server import TROUBLE, Pauses, Place, RedisLink, RedisServer
+from openbell.adapters.redis_link import RedisLink
+from openbell.adapters.redis_server import TROUBLE, Pauses, Place, RedisServer
 from openbell.errors import BusError, UnknownNameError
 
 #: Messages of one topic in one round trip.

@@ -16,7 +16,8 @@ from redis.exceptions import ResponseError
 from openbell.adapters.buses.base import Message, Overflow, Start
 from openbell.adapters.buses.buffer import Inbox
 from openbell.adapters.buses.redis.bus import RedisBus
-from openbell.adapters.redis_server import TROUBLE, Pauses, RedisLink, RedisServer, from_channel, on_channel
+from openbell.adapters.redis_link import RedisLink, from_channel, on_channel
+from openbell.adapters.redis_server import TROUBLE, Pauses, RedisServer
 from openbell.errors import BusError, UsageError
 
 #: After so long a silence the server is asked whether it is still there.

@@ -18,7 +18,8 @@ from openbell.adapters.buses.base import Message, Topic
 from openbell.adapters.buses.buffer import Inbox
 from openbell.adapters.buses.redis.log import Place, agree, look
 from openbell.adapters.buses.redis.reader import StreamReader
-from openbell.adapters.redis_server import TROUBLE, RedisLink, RedisServer
+from openbell.adapters.redis_link import RedisLink
+from openbell.adapters.redis_server import TROUBLE, RedisServer
 from openbell.errors import BusError
 
 #: KEYS: members, leases, offsets. ARGV: member, length of a lease (ms), partitions. Returns the member's share, then each of its

@@ -22,7 +22,7 @@ from zlib import crc32
 
 from redis.exceptions import ResponseError
 
-from openbell.adapters.redis_server import RedisLink
+from openbell.adapters.redis_link import RedisLink
 from openbell.errors import BusError
 
 #: KEYS: stream, hash, producer. ARGV: run, number of the first message, history, how long a producer is known (ms), then key and payload

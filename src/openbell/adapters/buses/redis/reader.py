@@ -8,7 +8,8 @@ from typing import Any
 from openbell.adapters.buses.base import Message, Overflow, Start, Topic
 from openbell.adapters.buses.buffer import Inbox
 from openbell.adapters.buses.redis.log import Log, Place, agree, gone, look, lost, split_id, stream_key
-from openbell.adapters.redis_server import TROUBLE, Pauses, RedisLink, RedisServer
+from openbell.adapters.redis_link import RedisLink
+from openbell.adapters.redis_server import TROUBLE, Pauses, RedisServer
 from openbell.errors import BusError
 
 #: Messages of one partition in one answer.

@@ -24,7 +24,8 @@ from openbell.adapters.buses.redis.bus import RedisBus
 from openbell.adapters.buses.redis.group import LEASE_S, GroupReader
 from openbell.adapters.buses.redis.log import APPEND, agree, look, partition_of, stream_key
 from openbell.adapters.buses.redis.reader import StreamReader, StreamSubscription
-from openbell.adapters.redis_server import TROUBLE, Pauses, Place, RedisLink
+from openbell.adapters.redis_link import RedisLink
+from openbell.adapters.redis_server import TROUBLE, Pauses, Place
 from openbell.errors import BusError
 
 log = structlog.get_logger("redis")
