@@ -440,6 +440,25 @@ async def test_a_stalled_network_delays_and_loses_nothing(connect, proxy, server
     assert numbers(await gather(everything, 900)) == list(range(900))
 
 
+async def test_a_pulled_cable_is_noticed_on_both_sides(connect, proxy, server, monkeypatch):
+    """Nobody says goodbye: the server gives the queue to the next member, and the one that was cut off connects anew."""
+    monkeypatch.setattr("openbell.adapters.buses.rabbitmq.server.HEARTBEAT_SECONDS", 1)
+    publisher = connect()
+    active = await member(connect(through(proxy, server)))
+    standby = await member(connect())
+    await send(publisher, range(20))
+    assert numbers(await gather(active, 20)) == list(range(20))
+    before = proxy.connections
+    proxy.stall()
+    assert numbers(await gather(standby, 20)) == list(range(20))
+    standby.ack()
+    await comes(lambda: proxy.connections > before, "another connection")
+    proxy.resume()
+    standby.close()
+    await send(publisher, range(20, 40))
+    assert numbers(await gather(active, 20)) == list(range(20, 40))
+
+
 async def test_a_subscription_without_a_group_misses_nothing_while_it_is_cut_off(connect, proxy, server):
     """Its queue waits for it: what others publish meanwhile comes when it is back."""
     publisher = connect()
@@ -579,3 +598,17 @@ async def test_a_bus_that_closes_without_its_server_says_what_is_missing(connect
     await send(bus, [2, 3])
     with pytest.raises(BusError, match="2 messages are not confirmed"):
         await bus.close()
+
+
+async def test_a_stalled_network_does_not_keep_a_bus_from_closing(connect, proxy, server, monkeypatch):
+    """The other end takes nothing and answers nothing: the bus hangs up after a while."""
+    monkeypatch.setattr("openbell.adapters.buses.rabbitmq.bus.CLOSE_SECONDS", 0.2)
+    monkeypatch.setattr("openbell.adapters.buses.rabbitmq.server.CLOSE_SECONDS", 0.2)
+    bus = connect(through(proxy, server))
+    await member(bus)
+    await member(bus, "shared")
+    proxy.stall()
+    while bus.publish("orders", bytes(20_000)):
+        await asyncio.sleep(0)
+    with pytest.raises(BusError, match="500 messages are not confirmed"):
+        await asyncio.wait_for(bus.close(), 10)

@@ -14,7 +14,7 @@ from uuid import uuid4
 from aiormq import Connection, spec
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
-from openbell.adapters.buses.rabbitmq.server import CLOSE_SECONDS, LostError, begin, on_the_wire
+from openbell.adapters.buses.rabbitmq.server import LostError, begin, on_the_wire, patiently
 from openbell.adapters.buses.rabbitmq.topology import Topology
 from openbell.errors import BusError
 
@@ -65,10 +65,11 @@ class Members:
         channel = self._channel
         self.down()
         if channel is not None:
-            with contextlib.suppress(LostError), on_the_wire():
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await self._say(channel, b"bye")
-                    await channel.close()
+            await patiently(self._end(channel))
+
+    async def _end(self, channel: AbstractChannel) -> None:
+        await self._say(channel, b"bye")
+        await channel.close()
 
     async def _serve(self, connection: Connection) -> None:
         while not connection.is_closed:

@@ -11,7 +11,7 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from openbell.adapters.buses.base import Topic
 from openbell.adapters.buses.rabbitmq.letters import Delivery, delivery
-from openbell.adapters.buses.rabbitmq.server import CLOSE_SECONDS, LostError, begin, on_the_wire
+from openbell.adapters.buses.rabbitmq.server import CLOSE_SECONDS, LostError, begin, on_the_wire, patiently
 from openbell.adapters.buses.rabbitmq.topology import Queue, Topology, declare_queue, declare_topic
 from openbell.errors import BusError
 
@@ -88,13 +88,14 @@ class Reader:
             await asyncio.wait({acking}, timeout=CLOSE_SECONDS)
         self.down()
         if task is not None:
-            await asyncio.wait({task})
+            await asyncio.wait({task}, timeout=CLOSE_SECONDS)
         if channel is not None and not channel.is_closed:
-            with contextlib.suppress(LostError), on_the_wire():
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    if delete:
-                        await channel.queue_delete(self._name)
-                    await channel.close()
+            await patiently(self._end(channel, delete))
+
+    async def _end(self, channel: AbstractChannel, delete: bool) -> None:
+        if delete:
+            await channel.queue_delete(self._name)
+        await channel.close()
 
     async def is_empty(self) -> bool:
         """Whether nothing waits in the queue and everything that left it has come."""

@@ -21,9 +21,10 @@ from aiormq import (
     Connection,
     ConnectionClosed,
     ProbableAuthenticationError,
+    TransportFactory,
     spec,
 )
-from aiormq.connection import FrameReceiver
+from aiormq.connection import FrameReceiver, TCPTransportFactory, TLSTransportFactory
 from pamqp.base import Frame
 from pamqp.frame import FrameTypes, marshal
 from yarl import URL
@@ -121,13 +122,15 @@ def begin(task: Coroutine[Any, Any, None], name: str, fail: Callable[[BusError],
     return made
 
 
-async def connect(server: Server, name: str, heartbeat: int = HEARTBEAT_SECONDS) -> Connection:
+async def connect(server: Server, name: str) -> Connection:
     """Connect, under a name that the server's lists show; BusError where waiting cannot help, LostError elsewhere."""
     path = "/" if server.virtual_host == "/" else f"/{server.virtual_host}"
-    query = {"heartbeat": str(heartbeat), "name": name}
+    query = {"heartbeat": str(HEARTBEAT_SECONDS), "name": name}
     scheme = "amqps" if server.tls else "amqp"
     url = URL.build(scheme=scheme, user=server.user, password=server.password, host=server.host, port=server.port, path=path, query=query)
-    connection = _Connection(url)
+    transports = _Transports()
+    connection = _Connection(url, transport_factory=transports)
+    connection.transports = transports
     try:
         with on_the_wire():
             async with asyncio.timeout(CONNECT_SECONDS):
@@ -139,8 +142,21 @@ async def connect(server: Server, name: str, heartbeat: int = HEARTBEAT_SECONDS)
     return connection
 
 
+class _Transports(TransportFactory):
+    """The library's, and it keeps hold of what it made: closing a connection whose other end takes nothing would last for ever."""
+
+    writer: asyncio.StreamWriter | None = None
+
+    async def create(self, url: URL, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        kind = TLSTransportFactory if url.scheme == "amqps" else TCPTransportFactory
+        reader, self.writer = await kind().create(url, **options)
+        return reader, self.writer
+
+
 class _Connection(Connection):
     """The library's; but when the server answers a step of the greeting by closing, it says why, and not only that this is unexpected."""
+
+    transports: _Transports
 
     @staticmethod
     async def _rpc(
@@ -158,10 +174,23 @@ class _Connection(Connection):
 
 
 async def disconnect(connection: Connection) -> None:
-    """Say goodbye; a server that does not answer is left alone after a while."""
-    with contextlib.suppress(LostError), on_the_wire():
-        async with asyncio.timeout(CLOSE_SECONDS):
-            await connection.close()
+    """Say goodbye; a server that does not answer is hung up on."""
+    closing = await patiently(connection.close())
+    if not closing.done() and isinstance(connection, _Connection) and connection.transports.writer is not None:
+        connection.transports.writer.transport.abort()
+        await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
+
+
+async def patiently(work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+    """Wait for some work, but not long. It is not cancelled then, which the library does not always bear: it ends with its connection."""
+
+    async def ending() -> None:
+        with contextlib.suppress(LostError), on_the_wire():
+            await work
+
+    task = asyncio.get_running_loop().create_task(ending())
+    await asyncio.wait({task}, timeout=CLOSE_SECONDS)
+    return task
 
 
 def reason(error: BaseException) -> str:
