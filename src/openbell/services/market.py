@@ -97,9 +97,9 @@ class MarketService(Service):
         positions: dict[str, int] = {}
         for message in messages:
             share = await self._share(message.partition, subscription)
-            if message.offset < share.offset:
+            if 0 <= message.offset < share.offset:
                 continue
-            share.offset = message.offset + 1
+            share.offset = (message.offset if message.offset >= 0 else share.offset) + 1  # without offsets it counts
             try:
                 part = decode_ticks(message.payload, self._names.instruments, self._names.plan.listings)
             except DataError as error:
@@ -151,7 +151,7 @@ class MarketService(Service):
 
     async def _share(self, partition: int, subscription: LogSubscription) -> Share:
         """The share of a partition, as the store has it when it is new, or was away."""
-        times = subscription.held.get((self._topic, partition), 0)
+        times = subscription.held.get((self._topic, partition), 0) if self._market.KEEPS_HISTORY else 0
         share = self._shares.get(partition)
         if share is None or share.times_given != times:
             stored = await asyncio.to_thread(self._store.progress, f"processor {self._topic}", partition)
@@ -194,14 +194,17 @@ class MarketService(Service):
     async def _look_ahead(self) -> None:
         """See how much there is in our partitions that is not stored yet, now and then."""
         now = asyncio.get_running_loop().time()
-        if self._market.KEEPS_HISTORY and now >= self._look_at:
-            self._look_at = now + LOOK_EVERY_S
+        if now < self._look_at:
+            return
+        self._look_at = now + LOOK_EVERY_S
+        self._behind = self._subscription.depth
+        if self._market.KEEPS_HISTORY:
             market: Any = self._market
             ends: dict[int, int] = await market.ends(self._topic)
             held = [partition for topic, partition in self._subscription.held if topic == self._topic]
             stored = {partition: share.stored.position for partition, share in self._shares.items()}
-            self._looks += 1
             self._behind = sum(max(ends.get(partition, 0) - stored.get(partition, 0), 0) for partition in held)
+        self._looks += 1
 
     def _row(self, bar: Any) -> Row:
         c = self._names.candle(bar)
