@@ -40,11 +40,12 @@ def platform_settings(config, client, folder):
     return load_settings(config, {"trading.data_dir": str(folder)}, client, folder)
 
 
-def test_the_demo_in_processes_decides_as_in_one(client, expected, tmp_path):
-    """Kafka, RabbitMQ, Redis and PostgreSQL between the services change neither an order, a fill, the equity nor a bit of the state."""
+@pytest.mark.parametrize("market", ["kafka", "redis", "rabbitmq"])
+def test_the_demo_in_processes_decides_as_in_one(client, expected, tmp_path, market):
+    """Servers between the services, whichever carries the market, change neither an order, a fill, the equity nor a bit of the state."""
     done = subprocess.run(
         [sys.executable, "-m", "openbell", "demo", "--processes", "--speed", "max", "--exit", "--json", tmp_path / "out.json"],
-        env=client, cwd=ROOT, capture_output=True, text=True, timeout=280,
+        env={**client, "OPENBELL_BUS__MARKET": market}, cwd=ROOT, capture_output=True, text=True, timeout=280,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "out.json").read_text())
