@@ -1,6 +1,7 @@
 """Redis is stopped or killed in mid-stream, and comes back with all that it had, or without its last second: a server of a test's own."""
 
 import asyncio
+import math
 import random
 import time
 from collections import Counter
@@ -54,19 +55,20 @@ async def test_nothing_is_lost_or_doubled_when_redis_is_restarted(own):
     reader, member = bus.subscribe("ticks"), bus.subscribe("ticks", "workers")
     await reader.ready()
     await member.ready()
-    published, is_over = 0, False
+    published, is_over, total = 0, False, math.inf
 
     async def produce():
-        nonlocal published
+        nonlocal published, total
         while not is_over:
             await publisher.send("ticks", b"%d" % published, f"key{published % 40}")
             published += 1
         await publisher.flush()
+        total = published
 
     by_offset, by_group = [], []
 
     async def read(subscription, taken):
-        while not is_over or len(taken) < published:
+        while len(taken) < total:
             try:
                 async with asyncio.timeout(0.2):
                     taken += await subscription.take()

@@ -17,17 +17,37 @@ from openbell.adapters.buses.base import Message, Overflow, Start
 from openbell.adapters.buses.buffer import Inbox
 from openbell.adapters.buses.redis.bus import RedisBus
 from openbell.adapters.redis_link import RedisLink, from_channel, on_channel
-from openbell.adapters.redis_server import TROUBLE, Pauses, RedisServer
+from openbell.adapters.redis_server import TROUBLE, Pauses, Place, RedisServer
 from openbell.errors import BusError, UsageError
 
 #: After so long a silence the server is asked whether it is still there.
 SILENCE_S = 10.0
 
 
+class Publishing:
+    """Writes messages to channels; what was on its way when a connection broke may come twice."""
+
+    def prepare(self, messages: list[Message]) -> list[Any]:
+        """A command each."""
+        return [("PUBLISH", message.topic, on_channel(message.key, message.payload)) for message in messages]
+
+    async def greet(self, link: RedisLink) -> None:
+        """A channel keeps nothing that could be lost."""
+
+    async def deliver(self, link: RedisLink, parts: list[Any]) -> None:
+        """Publish."""
+        for answer in await link.calls(parts):
+            if isinstance(answer, ResponseError):
+                raise answer
+
+
 class RedisPubSubBus(RedisBus):
     """See `openbell.adapters.buses.base` for the contract. There are no groups: a channel has subscribers only."""
 
     KEEPS_HISTORY: ClassVar[bool] = False
+
+    def __init__(self, place: Place, client: str = "openbell") -> None:
+        super().__init__(RedisServer.at(place, client), Publishing())
 
     def subscribe(self, topics: str | Sequence[str], group: str = "", start: Start = "new") -> "ChannelSubscription":
         """Get the messages published from now on. UsageError for a group. Needs a running event loop."""
@@ -38,14 +58,6 @@ class RedisPubSubBus(RedisBus):
         reader = ChannelReader(self._server, inbox)
         self._readers.append(reader)
         return ChannelSubscription(self, inbox, reader)
-
-    def _prepare(self, messages: list[Message]) -> list[Any]:
-        return [("PUBLISH", message.topic, on_channel(message.key, message.payload)) for message in messages]
-
-    async def _deliver(self, link: RedisLink, parts: list[Any]) -> None:
-        for answer in await link.calls(parts):
-            if isinstance(answer, ResponseError):
-                raise answer
 
 
 class ChannelReader:

@@ -13,7 +13,7 @@ somewhere durable, as the outbox of the journal does. What is lost that way is n
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import structlog
@@ -25,7 +25,7 @@ from openbell.adapters.buses.redis.group import LEASE_S, GroupReader
 from openbell.adapters.buses.redis.log import APPEND, agree, look, partition_of, stream_key
 from openbell.adapters.buses.redis.reader import StreamReader, StreamSubscription
 from openbell.adapters.redis_link import RedisLink
-from openbell.adapters.redis_server import TROUBLE, Pauses, Place
+from openbell.adapters.redis_server import TROUBLE, Pauses, Place, RedisServer
 from openbell.errors import BusError
 
 log = structlog.get_logger("redis")
@@ -55,6 +55,75 @@ class Part:
         self.size += len(message.payload)
 
 
+class Appending:
+    """Writes messages to streams, each once."""
+
+    def __init__(self, server: RedisServer, prefix: str, history: int, partitions: Callable[[str], int]) -> None:
+        self._server = server
+        self._prefix = prefix
+        self._history = history
+        self._partitions = partitions
+        self._producer = secrets.token_hex(8)
+        self._numbers: dict[tuple[str, int], int] = {}  # of the next message, by partition
+        self._confirmed: dict[tuple[str, int], tuple[int, int]] = {}  # the last number confirmed, and the offset behind it
+        self._run = ""  # the server's process
+        self._agreed: set[str] = set()
+
+    def prepare(self, messages: list[Message]) -> list[Part]:
+        """Number the messages of each partition."""
+        parts: list[Part] = []
+        filling: dict[tuple[str, int], Part] = {}
+        for message in messages:
+            partition = partition_of(message.key, self._partitions(message.topic))
+            place = (message.topic, partition)
+            part = filling.get(place)
+            if part is None or part.count >= PART or part.size + len(message.payload) > PART_BYTES:
+                part = filling[place] = Part(message.topic, partition, self._numbers.get(place, 0))
+                parts.append(part)
+            part.add(message)
+            self._numbers[place] = part.first + part.count
+        return parts
+
+    async def greet(self, link: RedisLink) -> BusError | None:
+        """Ask for the name of the server's process, and whether it still has what it had confirmed."""
+        about: bytes = await link.call("INFO", "server")
+        self._run = next(line.partition(b":")[2].decode() for line in about.splitlines() if line.startswith(b"run_id:"))
+        self._agreed.clear()
+        keys = {place: stream_key(self._prefix, *place) for place in self._confirmed}
+        questions = [q for key in keys.values() for q in (("GET", self._from(key)), ("HGET", f"{key}:log", "next"))]
+        answers = iter(await link.calls(questions))
+        for place, number, end in zip(keys, answers, answers, strict=True):
+            confirmed, reached = self._confirmed[place]
+            # A server that does not know us any more may have forgotten us in a day of silence: then the end of the log tells.
+            missing = confirmed - int(number) if number is not None else reached - int(end or 0)
+            if missing > 0:
+                name = f"{place[0]}, partition {place[1]}"
+                log.error("messages lost", of=name, count=missing, server=self._server.address)
+                return BusError(
+                    f"{missing} messages to {name}, were confirmed and are lost: Redis was restarted without them",
+                    "a server that keeps what it confirmed", "connect anew, and publish again what has no effect yet",
+                )  # fmt: skip
+        return None
+
+    async def deliver(self, link: RedisLink, parts: list[Part]) -> None:
+        """Append to the streams."""
+        for topic in {part.topic for part in parts} - self._agreed:
+            await agree(link, self._prefix, topic, self._partitions(topic))
+            self._agreed.add(topic)
+        answers = await link.calls([self._command(part) for part in parts])
+        for part, answer in zip(parts, answers, strict=True):
+            if isinstance(answer, ResponseError):
+                raise answer
+            self._confirmed[part.topic, part.partition] = part.first + part.count - 1, int(answer)
+
+    def _command(self, part: Part) -> list[Any]:
+        key = stream_key(self._prefix, part.topic, part.partition)
+        return ["EVAL", APPEND, 3, key, f"{key}:log", self._from(key), self._run, part.first, self._history, PRODUCER_MS, *part.content]
+
+    def _from(self, key: str) -> str:
+        return f"{key}:from:{self._producer}"
+
+
 class RedisStreamBus(RedisBus):
     """See `openbell.adapters.buses.base` for the contract. `history` is how many messages of each partition are kept, at least."""
 
@@ -63,15 +132,10 @@ class RedisStreamBus(RedisBus):
     def __init__(
         self, place: Place, client: str = "openbell", history: int = HISTORY, lease_s: float = LEASE_S, prefix: str = PREFIX
     ) -> None:
-        super().__init__(place, client)
+        server = RedisServer.at(place, client)
+        super().__init__(server, Appending(server, prefix, history, lambda topic: self._topics[topic].topic.partitions))
         self._prefix = prefix
-        self._history = history
         self._lease_s = lease_s
-        self._producer = secrets.token_hex(8)
-        self._numbers: dict[tuple[str, int], int] = {}  # of the next message, by partition
-        self._confirmed: dict[tuple[str, int], tuple[int, int]] = {}  # the last number confirmed, and the offset behind it
-        self._run = ""  # the server's process
-        self._agreed: set[str] = set()
 
     def subscribe(self, topics: str | Sequence[str], group: str = "", start: Start = "new") -> StreamSubscription:
         """Get the messages from `start`, or as a member of a group, which begins with the oldest. Needs a running event loop."""
@@ -99,58 +163,3 @@ class RedisStreamBus(RedisBus):
                 if (final := self._server.verdict(error, BusError)) is not None:
                     raise final from error
                 await pauses.after(error)
-
-    # Writing.
-
-    def _prepare(self, messages: list[Message]) -> list[Part]:
-        parts: list[Part] = []
-        filling: dict[tuple[str, int], Part] = {}
-        for message in messages:
-            partition = partition_of(message.key, self._topics[message.topic].topic.partitions)
-            place = (message.topic, partition)
-            part = filling.get(place)
-            if part is None or part.count >= PART or part.size + len(message.payload) > PART_BYTES:
-                part = filling[place] = Part(message.topic, partition, self._numbers.get(place, 0))
-                parts.append(part)
-            part.add(message)
-            self._numbers[place] = part.first + part.count
-        return parts
-
-    async def _greet(self, link: RedisLink) -> None:
-        """Ask for the name of the server's process, and whether it still has what it had confirmed."""
-        about: bytes = await link.call("INFO", "server")
-        self._run = next(line.partition(b":")[2].decode() for line in about.splitlines() if line.startswith(b"run_id:"))
-        self._agreed.clear()
-        keys = {place: stream_key(self._prefix, *place) for place in self._confirmed}
-        questions = [q for key in keys.values() for q in (("GET", self._from(key)), ("HGET", f"{key}:log", "next"))]
-        answers = iter(await link.calls(questions))
-        for place, number, end in zip(keys, answers, answers, strict=True):
-            confirmed, reached = self._confirmed[place]
-            # A server that does not know us any more may have forgotten us in a day of silence: then the end of the log tells.
-            missing = confirmed - int(number) if number is not None else reached - int(end or 0)
-            if missing > 0:
-                name = f"{place[0]}, partition {place[1]}"
-                log.error("messages lost", of=name, count=missing, server=self._server.address)
-                self._break(
-                    BusError(
-                        f"{missing} messages to {name}, were confirmed and are lost: Redis was restarted without them",
-                        "a server that keeps what it confirmed", "connect anew, and publish again what has no effect yet",
-                    )
-                )  # fmt: skip
-
-    async def _deliver(self, link: RedisLink, parts: list[Part]) -> None:
-        for topic in {part.topic for part in parts} - self._agreed:
-            await agree(link, self._prefix, topic, self._topics[topic].topic.partitions)
-            self._agreed.add(topic)
-        answers = await link.calls([self._command(part) for part in parts])
-        for part, answer in zip(parts, answers, strict=True):
-            if isinstance(answer, ResponseError):
-                raise answer
-            self._confirmed[part.topic, part.partition] = part.first + part.count - 1, int(answer)
-
-    def _command(self, part: Part) -> list[Any]:
-        key = stream_key(self._prefix, part.topic, part.partition)
-        return ["EVAL", APPEND, 3, key, f"{key}:log", self._from(key), self._run, part.first, self._history, PRODUCER_MS, *part.content]
-
-    def _from(self, key: str) -> str:
-        return f"{key}:from:{self._producer}"
