@@ -93,10 +93,15 @@ CREATE TABLE IF NOT EXISTS alerts (
     status TEXT NOT NULL,
     created BIGINT NOT NULL,
     triggered_ts BIGINT,
+    triggered_price DOUBLE,
+    told BIGINT,
+    revision BIGINT DEFAULT '0' NOT NULL,
     PRIMARY KEY (id),
     FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
 );
 CREATE INDEX IF NOT EXISTS alerts_by_symbol ON alerts (symbol, status);
+CREATE INDEX IF NOT EXISTS alerts_by_revision ON alerts (revision);
+CREATE INDEX IF NOT EXISTS alerts_untold ON alerts (symbol, id) WHERE status = 'triggered' AND told IS NULL;
 CREATE TABLE IF NOT EXISTS intents (
     run TEXT NOT NULL,
     command BIGINT NOT NULL,
@@ -116,4 +121,4 @@ CREATE TABLE IF NOT EXISTS answers (
     PRIMARY KEY (number)
 );
 CREATE INDEX IF NOT EXISTS answers_by_order ON answers (client_order_id);
-INSERT OR IGNORE INTO alembic_version VALUES ('0003');
+INSERT OR IGNORE INTO alembic_version VALUES ('0004');
