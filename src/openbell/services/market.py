@@ -70,7 +70,6 @@ class MarketService(Service):
         self._speed = speed
         self._shares: dict[int, Share] = {}
         self._subscription: Any = None
-        self._look_at = 0.0
         self._behind = -1
         self._looks = 0
 
@@ -79,6 +78,7 @@ class MarketService(Service):
         subscription: Any = self._market.subscribe(self._topic, "processor")
         self._subscription = subscription
         paced = Paced(subscription, STORE_EVERY_S, MESSAGES_MAX)
+        looking = asyncio.create_task(self._look_ahead())
         try:
             await subscription.ready()
             while (messages := await paced.take()) is not None:
@@ -86,8 +86,8 @@ class MarketService(Service):
                 if not messages:
                     await self._keep()
                     paced.ack()
-                    await self._look_ahead()
         finally:
+            looking.cancel()
             paced.stop()
             subscription.close()
 
@@ -192,19 +192,17 @@ class MarketService(Service):
             share.stored, share.closed = advance.after, []
 
     async def _look_ahead(self) -> None:
-        """See how much there is in our partitions that is not stored yet, now and then."""
-        now = asyncio.get_running_loop().time()
-        if now < self._look_at:
-            return
-        self._look_at = now + LOOK_EVERY_S
-        self._behind = self._subscription.depth
-        if self._market.KEEPS_HISTORY:
-            market: Any = self._market
-            ends: dict[int, int] = await market.ends(self._topic)
-            held = [partition for topic, partition in self._subscription.held if topic == self._topic]
-            stored = {partition: share.stored.position for partition, share in self._shares.items()}
-            self._behind = sum(max(ends.get(partition, 0) - stored.get(partition, 0), 0) for partition in held)
-        self._looks += 1
+        """See now and then how much there is in our partitions that is not stored yet. Nothing waits for this."""
+        market: Any = self._market
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            behind = self._subscription.depth
+            if self._market.KEEPS_HISTORY:
+                ends: dict[int, int] = await market.ends(self._topic)
+                held = [partition for topic, partition in self._subscription.held if topic == self._topic]
+                stored = {partition: share.stored.position for partition, share in self._shares.items()}
+                behind = sum(max(ends.get(partition, 0) - stored.get(partition, 0), 0) for partition in held)
+            self._behind, self._looks = behind, self._looks + 1
 
     def _row(self, bar: Any) -> Row:
         c = self._names.candle(bar)

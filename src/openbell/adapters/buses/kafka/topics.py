@@ -18,6 +18,7 @@ from openbell.errors import BusError
 log = structlog.get_logger("kafka")
 
 ANSWER_SECONDS = 5.0
+PATIENCE_SECONDS = 2 * ANSWER_SECONDS
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 5.0
 #: The server says so in other words, or the client library without asking it.
 NO_SUCH_TOPIC = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
@@ -119,11 +120,12 @@ class KafkaTopics:
             asking = asyncio.get_running_loop().create_task(ask())
             self._asking.add(asking)
             try:
-                await asyncio.wait((asking,))
+                # The client's own time limit does not hold for a question that was on its way when the server died.
+                await asyncio.wait((asking,), timeout=PATIENCE_SECONDS)
             finally:
                 asking.cancel()
                 self._asking.discard(asking)
-            if asking.cancelled():
+            if not asking.done() or asking.cancelled():
                 trouble: KafkaError | None = None
             elif isinstance(error := asking.exception(), KafkaException):
                 trouble = error.args[0]
