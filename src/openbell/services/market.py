@@ -86,6 +86,8 @@ class MarketService(Service):
                 if not messages:
                     await self._keep()
                     paced.ack()
+                if looking.done():
+                    looking.result()
         finally:
             looking.cancel()
             paced.stop()
