@@ -66,13 +66,6 @@ CREATE TABLE IF NOT EXISTS executions (
 );
 CREATE INDEX IF NOT EXISTS executions_by_order ON executions (client_order_id);
 CREATE INDEX IF NOT EXISTS executions_by_time ON executions (ts, run, execution_id);
-CREATE TABLE IF NOT EXISTS portfolios (
-    run TEXT NOT NULL,
-    commands BIGINT NOT NULL,
-    snapshot BLOB NOT NULL,
-    updated BIGINT NOT NULL,
-    PRIMARY KEY (run)
-);
 CREATE TABLE IF NOT EXISTS users (
     id INTEGER NOT NULL,
     name TEXT NOT NULL,

@@ -1,4 +1,4 @@
-"""Progress of any reader; orders, executions, portfolios, users, alerts; and the journal's tables in PostgreSQL.
+"""Progress of any reader; orders, executions, users, alerts; and the journal's tables in PostgreSQL.
 
 A journal in SQLite is a file of its own, in the format of `openbell.adapters.stores.journal_schema`, and has no revisions.
 """
@@ -13,7 +13,7 @@ NAME = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 #: A number the database gives.
 ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 #: Tables whose few rows are changed all the time: room in their pages keeps the changes there.
-RESTLESS = ("progress", "portfolios", "marks")
+RESTLESS = ("progress", "marks")
 
 
 def upgrade() -> None:
@@ -90,14 +90,6 @@ def _orders() -> None:
     )
     op.create_index("executions_by_order", "executions", ["client_order_id"])
     op.create_index("executions_by_time", "executions", ["ts", "run", "execution_id"])
-    op.create_table(
-        "portfolios",
-        sa.Column("run", NAME, nullable=False),
-        sa.Column("commands", sa.BigInteger, nullable=False, comment="of the run, that are in the snapshot"),
-        sa.Column("snapshot", sa.LargeBinary, nullable=False),
-        sa.Column("updated", sa.BigInteger, nullable=False, comment="ns since 1970 UTC"),
-        sa.PrimaryKeyConstraint("run"),
-    )
 
 
 def _people() -> None:
