@@ -73,10 +73,15 @@ def test_writing_again_changes_nothing(store, place):
     """A message that comes twice, alone or with all others."""
     everything = Changes(
         [order(), status(1, "partially_filled", 3)], [ChangeRow("r-1", 20, 9.0, None)], [fill(1)],
-        {("r", 0): intent(0, "done")}, [Answer(1, "r-1", "r", b"said")],
+        [intent(0, "done")], {}, [Answer(1, "r-1", "r", b"said")],
     )  # fmt: skip
     store.write(everything)
-    once = stored(place), rows(place, "SELECT * FROM executions"), rows(place, "SELECT * FROM intents"), rows(place, "SELECT * FROM answers")
+    once = (
+        stored(place),
+        rows(place, "SELECT * FROM executions"),
+        rows(place, "SELECT * FROM intents"),
+        rows(place, "SELECT * FROM answers"),
+    )
     store.write(everything)
     assert once == (
         stored(place), rows(place, "SELECT * FROM executions"), rows(place, "SELECT * FROM intents"), rows(place, "SELECT * FROM answers")
@@ -118,8 +123,8 @@ def test_a_change_of_an_order(store, place):
 def test_what_is_open_is_loaded_with_all_that_is_known(store):
     """An order is open while one of its instructions is not done."""
     for number in (1, 2, 3):
-        store.write(Changes([order(number)], intents={("r", number): intent(number, of=number)}))
-    store.write(Changes(intents={("r", 1): intent(1, "done"), ("r", 2): intent(2, "working", 2), ("r", 9): intent(9, of=2, action="cancel")}))
+        store.write(Changes([order(number)], intents=[intent(number, of=number)]))
+    store.write(Changes(intents=[intent(9, of=2, action="cancel")], states={("r", 1): "done", ("r", 2): "working"}))
     store.write(Changes(fills=[fill(1, of=2, ts=5), fill(2, of=2, ts=3)], answers=[Answer(n, "r-2", "r", b"%d" % n) for n in (1, 2)]))
     two, three = store.open()
     assert [item.row.client_order_id for item in (two, three)] == ["r-2", "r-3"]
@@ -132,7 +137,7 @@ def test_what_is_open_is_loaded_with_all_that_is_known(store):
 def test_intents_by_their_commands(store):
     """Who is told something again finds out whether it is known."""
     assert store.last_command("r") == -1
-    store.write(Changes(intents={("r", number): intent(number) for number in (3, 5, 8)}))
+    store.write(Changes(intents=[intent(number) for number in (3, 5, 8)]))
     assert store.last_command("r") == 8
     assert store.intents("r", 4, 8) == {5: intent(5), 8: intent(8)}
     assert store.intents("another", 0, 99) == {}
@@ -156,7 +161,7 @@ def test_who_was_taken_over_writes_nothing(store, database, place):
     other = OrderStore(database, "orders")
     other.take_over()
     with pytest.raises(FencedError):
-        store.write(Changes([order(2)], intents={("r", 1): intent(1)}))
+        store.write(Changes([order(2)], intents=[intent(1)]))
     assert rows(place, "SELECT count(*) FROM orders") == [(1,)]
     other.write(Changes([order(2)]))
     assert rows(place, "SELECT count(*) FROM orders") == [(2,)]

@@ -93,6 +93,9 @@ class Broker(Protocol):
     async def query(self, order: BrokerOrder) -> Found | None:
         """What the venue knows of an order by its client order id; None when it answered that there is none. BrokerError for no answer."""
 
+    def resume(self, order: BrokerOrder, fills: Sequence[Report]) -> None:
+        """An order is open since before this process began, with these fills. Called before anything else."""
+
     def executions(self) -> AsyncIterator[Sequence[Report]]:
         """What happens, in batches; the first one is empty and says that from here on nothing is missed."""
 

@@ -101,12 +101,13 @@ class Changes:
     orders: list[OrderRow] = field(default_factory=list)
     changes: list[ChangeRow] = field(default_factory=list)
     fills: list[FillRow] = field(default_factory=list)
-    intents: dict[tuple[str, int], Intent] = field(default_factory=dict)
+    intents: list[Intent] = field(default_factory=list)
+    states: dict[tuple[str, int], State] = field(default_factory=dict)  # of intents that are written, by run and command
     answers: list[Answer] = field(default_factory=list)
     said: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.orders or self.changes or self.fills or self.intents or self.answers)
+        return bool(self.orders or self.changes or self.fills or self.intents or self.states or self.answers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,8 @@ class OrderStore:
                 (_CHANGE, _CHANGE_VALUES, changes.changes),
                 (_FILL, _FILL_VALUES, changes.fills),
                 (_SUMS, _SUMS_VALUES, {row.client_order_id: row for row in changes.fills}.values()),
-                (_INTENT, _INTENT_VALUES, changes.intents.values()),
+                (_INTENT, _INTENT_VALUES, changes.intents),
+                (_STATE, _state_values, changes.states.items()),
                 (_ANSWER, _ANSWER_VALUES, changes.answers),
             ):
                 if rows:
@@ -223,6 +225,11 @@ def _intent(values: tuple[Any, ...]) -> Intent:
     return Intent(*values)
 
 
+def _state_values(item: tuple[tuple[str, int], State]) -> tuple[State, str, int]:
+    (run, command), state = item
+    return state, run, command
+
+
 _ORDER_COLUMNS = (
     "client_order_id, run, order_id, strategy, symbol, side, type, time_in_force, status, quantity, lot_size, limit_price, stop_price, "
     "reason, ts, revision"
@@ -270,7 +277,6 @@ FROM (
 ) AS sums
 WHERE client_order_id = ?
 """
-_INTENT = f"""
-INSERT INTO intents ({_INTENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (run, command) DO UPDATE SET state = excluded.state
-"""
+_INTENT = f"INSERT INTO intents ({_INTENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (run, command) DO NOTHING"
+_STATE = "UPDATE intents SET state = ? WHERE run = ? AND command = ?"
 _ANSWER = f"INSERT INTO answers ({_ANSWER_COLUMNS}) VALUES (?, ?, ?, ?) ON CONFLICT (number) DO NOTHING"
