@@ -1,5 +1,6 @@
 """The edge of a process: its buses to the other processes, as the settings name them."""
 
+import asyncio
 from dataclasses import replace
 
 from openbell.adapters.buses.base import Bus, Topic
@@ -48,9 +49,11 @@ class Edge:
         return bus
 
     async def close(self) -> None:
-        """Send what waits, and disconnect."""
-        for bus in (self.market, self.orders, self.control):
-            await bus.close()
+        """Send what waits, and disconnect; what a bus says against it is raised when all are closed."""
+        said = await asyncio.gather(*(bus.close() for bus in (self.market, self.orders, self.control)), return_exceptions=True)
+        for error in said:
+            if isinstance(error, BaseException):
+                raise error
 
 
 def check_buses(settings: Settings) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from contextlib import AsyncExitStack
+from functools import cached_property
 from pathlib import Path
 
 import structlog
@@ -11,6 +12,8 @@ from openbell.adapters.buses.inprocess import InProcessBus
 from openbell.adapters.stores.base import Journal
 from openbell.adapters.stores.database import Address, Database, open_database
 from openbell.config import Settings
+from openbell.engine.plan import Plan
+from openbell.model.plan import Listing
 from openbell.observability import Metrics
 from openbell.services.control import ControlChannel
 from openbell.services.control_handlers import ControlService
@@ -39,8 +42,6 @@ class Process:
         self.fresh = fresh
         #: Where a gateway listens.
         self.opened = opened
-        self.listings = listings_of(settings)
-        self.plans = make_plans(settings.trading, self.listings)
         self.edge = Edge(settings, f"openbell-{self.name}")
         self.bus = InProcessBus()
         self.bus.declare(*topics(settings.trading.event_bus_buffer))
@@ -51,6 +52,16 @@ class Process:
         self.supervisor = Supervisor(self.bus, ())
         self.stack = AsyncExitStack()
         self.stack.push_async_callback(self.edge.close)
+
+    @cached_property
+    def listings(self) -> tuple[Listing, ...]:
+        """What the configured market lists."""
+        return listings_of(self.settings)
+
+    @cached_property
+    def plans(self) -> dict[str, Plan]:
+        """The plan of each trader, for who follows or trades one."""
+        return make_plans(self.settings.trading, self.listings)
 
     def database(self) -> Database:
         """The platform's database, at the newest revision."""
