@@ -29,7 +29,7 @@ from openbell.services.verify.verdict import by_process, verdict
 T = TypeVar("T")
 
 #: How long (seconds) a server may take to be there, to answer how services stand, and to let us go.
-PREPARE_S = 15.0
+PREPARE_S = 10.0
 STATUS_S = 1.0
 CLOSE_S = 2.0
 
@@ -67,6 +67,7 @@ class Verification:
         self._market = MarketStops(edge.market, edge.name(TICKS))
         traders = make_plans(settings.trading, listings)
         self._traders = [TraderStops(trader, edge.market, edge.name(COMMANDS)) for trader in traders]
+        self._bus = SHOWN[settings.bus.market]
         self._redis = RedisStop(settings.redis, settings.bus.namespace, symbol)
 
     async def run(self, address: GatewayAddress, stack: contextlib.AsyncExitStack) -> Report:
@@ -78,31 +79,33 @@ class Verification:
                 f"{self._symbol} has no price yet: there is no {self._redis.key} in Redis", "a feed and a processor that run",
                 "start `openbell serve processor` and `openbell serve ingest`; `openbell control status` shows who runs",
             )  # fmt: skip
-        database = await _within(PREPARE_S, ask(lambda: open_tables(self._settings)), StorageError("the database does not answer"))
+        database = await _within(ask(partial(open_tables, self._settings)), StorageError("the database does not answer"))
         stack.push_async_callback(_in_time_or_not, partial(ask, database.close))
         stream = Stream(address)
         stack.push_async_callback(_in_time_or_not, stream.close)
-        for trader in self._traders:
-            stack.push_async_callback(_in_time_or_not, partial(ask, trader.close))
-        journals = (ask(partial(trader.open, self._settings)) for trader in self._traders)
-        opening = asyncio.gather(stream.open(["prices"], self._symbol), *journals)
-        await _within(PREPARE_S, opening, StorageError("the journal of a trader does not answer"))
-        epoch = await _within(
-            PREPARE_S, ask(lambda: claim_epoch(database, self._edge.name(TICKS))), StorageError("the database does not answer")
-        )
+        await self._listen(stream, stack)
+        epoch = await _within(ask(partial(claim_epoch, database, self._edge.name(TICKS))), StorageError("the database does not answer"))
         marker = new_marker()
         payload = marked_tick(self._listings, self._symbol, price.price, marker, epoch)
-        ready = asyncio.gather(self._market.ready(), *(trader.ready() for trader in self._traders))
-        bus = SHOWN[self._settings.bus.market]
-        await _within(PREPARE_S, ready, BusError(f"{bus} does not answer", do="see `openbell doctor`, and scripts/services.sh status"))
         journey = Journey(self._timeout_s)
-        self._follow(journey, bus, payload, marker, database, stream)
+        self._follow(journey, payload, marker, database, stream)
         await journey.finish()
-        lost = any(stop.state == "lost" for stop in journey.stops)
-        replies = await self._statuses() if lost else {}
+        replies = await self._statuses() if any(stop.state == "lost" for stop in journey.stops) else {}
         return journey.report(self._symbol, verdict(self._symbol, journey.stops, replies))
 
-    def _follow(self, journey: Journey, bus: str, payload: bytes, marker: int, database: Database, stream: Stream) -> None:
+    async def _listen(self, stream: Stream, stack: contextlib.AsyncExitStack) -> None:
+        """Be there before the tick is: on the stream, beside the journals, at the topics."""
+        for trader in self._traders:
+            stack.push_async_callback(_in_time_or_not, partial(ask, trader.close))
+        journals = asyncio.gather(*(ask(partial(trader.open, self._settings)) for trader in self._traders))
+        topics = asyncio.gather(self._market.ready(), *(trader.ready() for trader in self._traders))
+        await asyncio.gather(
+            stream.open(["prices"], self._symbol),
+            _within(journals, StorageError("the journal of a trader does not answer")),
+            _within(topics, BusError(f"{self._bus} does not answer", do="see `openbell doctor`")),
+        )
+
+    def _follow(self, journey: Journey, payload: bytes, marker: int, database: Database, stream: Stream) -> None:
         """All stops, each after the one that it needs."""
         market, main = self._market, self._traders[0]
         ticks, commands = self._edge.name(TICKS), self._edge.name(COMMANDS)
@@ -120,7 +123,7 @@ class Verification:
         async def offset_read() -> int:
             return (await market.placed).offset
 
-        written, read = f"{bus} (written)", f"{bus} (read)"
+        written, read = f"{self._bus} (written)", f"{self._bus} (read)"
         journey.follow(Stop(written), market.confirmed(journey, payload, self._symbol))
         journey.follow(Stop(read, after=written), market.read_back(payload))
         journey.follow(Stop("Redis", "processor", read), self._redis.seen(offset))
@@ -143,10 +146,10 @@ class Verification:
             return None
 
 
-async def _within(seconds: float, work: Awaitable[T], otherwise: OpenbellError) -> T:
+async def _within(work: Awaitable[T], otherwise: OpenbellError) -> T:
     """The result of some work, or an error when it takes too long."""
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(PREPARE_S):
             return await work
     except TimeoutError:
         raise otherwise from None

@@ -32,6 +32,7 @@ async def watch_gateway(address: GatewayAddress, symbol: str, timeout_s: float) 
         await journey.finish()
     finally:
         await watching.close()
+    journey.stops[0].ms = None  # the gateway is there before the tick is
     for stop in journey.stops:
         if stop.state == "lost" and not stop.why:
             stop.why = watching.missing(stop.name, timeout_s)
@@ -57,7 +58,9 @@ class Watching:
         bad = [f"{name} ({check.get('detail') or check['status']})" for name, check in checks.items() if check["status"] != "healthy"]
         if bad:
             raise BusError(f"the platform is not well: {', '.join(bad)}", do="read its log, and see `openbell doctor`")
-        await self._stream.open(["prices"], self.symbol) if self.symbol else await self._choose()
+        if not self.symbol:
+            await self._choose()
+        await self._stream.open(["prices"], self.symbol)
         self._healthy.set()
         return Seen(f"{self._address}, openbell {told['version']}", perf_counter())
 
@@ -67,7 +70,6 @@ class Watching:
         await first.open(["services"], "")
         await first.close()
         self.symbol = str(next(iter(first.snapshot.get("symbols", [])), ""))
-        await self._stream.open(["prices"], self.symbol)
 
     async def new_price(self, journey: Journey) -> Seen:
         """A price that is newer than what the stream began with."""

@@ -1,5 +1,6 @@
 """The gateway as a client sees it: questions over HTTP, and the live stream."""
 
+import asyncio
 import http.client
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -64,7 +65,8 @@ class GatewayAddress:
             return BusError(
                 f"{self.stream} answers {status}", "a gateway of openbell that lets us in", "see --url and server.allowed_hosts"
             )
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        late = f"nothing within {ANSWER_S:g} s" if isinstance(error, TimeoutError) else ""
+        reason = late or getattr(error, "strerror", None) or str(error) or type(error).__name__
         do = "start `openbell serve gateway` (or `openbell up`), or name its address with --url"
         if isinstance(error, ConnectionRefusedError) or "refused" in reason.lower():
             return BusError(f"nobody listens on {self}", do=do)
@@ -102,14 +104,13 @@ class Stream:
     async def open(self, channels: Sequence[str], symbol: str) -> None:
         """Connect and subscribe. What goes wrong is told by `messages`."""
         try:
-            self._socket = await connect(
-                self.address, open_timeout=ANSWER_S, close_timeout=1.0, max_size=MESSAGE_MAX, proxy=None, compression=None
-            )
-            await self._socket.send(json.dumps({"op": "subscribe", "channels": list(channels), "symbols": [symbol]}))
-            async for channel, data in self.messages():
-                if channel == "snapshot":
-                    self.snapshot = data
-                    return
+            async with asyncio.timeout(ANSWER_S):
+                self._socket = await connect(self.address, close_timeout=1.0, max_size=MESSAGE_MAX, proxy=None, compression=None)
+                await self._socket.send(json.dumps({"op": "subscribe", "channels": list(channels), "symbols": [symbol]}))
+                async for channel, data in self.messages():
+                    if channel == "snapshot":
+                        self.snapshot = data
+                        return
         except (OSError, WebSocketException, TimeoutError) as error:
             self._failure = self._gateway.unreachable(error)
         except OpenbellError as error:

@@ -5,8 +5,9 @@ it; only its REFUSED command says that it was there, and that is how the kernel 
 time is 0, which means the session's own, so the clock of a trader stands still however old or new the market's data are. What stays is one
 event of 96 bytes and one command in the journal, and 1 in the counts of refused events. A replay steps it again like any other.
 
-It goes under a source of its own, `verify`, one epoch a tick: readers remember the newest epoch of a source only, so however often a
-platform is verified, nothing grows. Epochs are counted in the database, where two that are claimed at once stay two.
+It goes under sources of its own, `verify-0` to `verify-7` by turns, one epoch a tick: readers remember the newest epoch of a source only,
+so however often a platform is verified, nothing grows, and ticks that are marked at the same time are not in each other's way. Epochs are
+counted in the database, where two that are claimed at once stay two.
 """
 
 import secrets
@@ -23,6 +24,8 @@ from openbell.model.events import EVENT
 from openbell.model.plan import Listing
 
 SOURCE = "verify"
+#: So many may be on their way at once.
+SOURCES = 8
 QUANTITY = -1
 #: How often an epoch is claimed again that others had taken.
 _ATTEMPTS = 20
@@ -39,12 +42,12 @@ def marked_tick(listings: Sequence[Listing], symbol: str, price: float, marker: 
     trade = event["trade"]
     trade["kind"], trade["instrument"] = enums.TRADE, [listing.symbol for listing in listings].index(symbol)
     trade["price"], trade["quantity"], trade["trade_id"] = price, QUANTITY, marker
-    ((_, payload),) = encode_chunk(event, listings, source=SOURCE, epoch=epoch, first=0, cursor=b"")
+    ((_, payload),) = encode_chunk(event, listings, source=f"{SOURCE}-{epoch % SOURCES}", epoch=epoch, first=0, cursor=b"")
     return payload
 
 
 def claim_epoch(database: Database, topic: str) -> int:
-    """An epoch of the source that nobody has used on the topic."""
+    """An epoch that nobody has used on the topic."""
     reader = f"{SOURCE} {topic}"
     for _ in range(_ATTEMPTS - 1):
         try:

@@ -31,5 +31,5 @@ async def stored_past(database: Database, reader: str, offset: Callable[[], tupl
         found = None if wanted is None else trails[wanted[0]].first_from(wanted[1] + 1)
         return None if wanted is None or found is None else (wanted[0], *found)
 
-    partition, position, at = await look_until(look)
+    partition, position, at = await look_until(look, "the database")
     return Seen(f"{reader}, partition {partition}, stored up to {position:,}", at)

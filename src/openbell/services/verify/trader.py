@@ -68,7 +68,7 @@ class TraderStops:
         """Wait until the trade with this id is in the run."""
         if self._failure is not None:
             raise self._failure
-        seq = await look_until(lambda: self._look(marker), LOOK_EVERY_S)
+        seq = await look_until(lambda: self._look(marker), "the journal", LOOK_EVERY_S)
         self.journaled.set_result(Journaled(self._run, seq))
         return Seen(f"run {self._run}, event {seq:,}", perf_counter())
 
