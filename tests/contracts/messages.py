@@ -9,9 +9,8 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from google.protobuf.json_format import MessageToDict
 
-from openbell.adapters.messages import control, decisions, market, orders, ticks
+from openbell.adapters.messages import alerts, control, decisions, market, orders, ticks
 from openbell.model import enums
 from openbell.model.commands import COMMAND
 from openbell.model.events import EVENT
@@ -75,9 +74,9 @@ CANDLE = market.Candle(
     trades=31, complete=True,
 )  # fmt: skip
 SIGNAL = market.Signal(run="r1", strategy="sma", symbol="AAPL", side="buy", price=150.25, ts=TS, seq=78, index=3)
-ALERT = alerts_pb2.Alert(
-    id="a1", user="u1", symbol="AAPL", condition="ALERT_CONDITION_CROSSES", target_price=151.5, status="ALERT_STATUS_TRIGGERED",
-    note="sell half", ts_created=TS, ts_triggered=TS + 5, triggered_price=151.51, repeat=True,
+ALERT = alerts.Alert(
+    id="a1", user="u1", symbol="AAPL", condition="crosses", target_price=151.5, status="triggered", note="sell half", ts_created=TS,
+    ts_triggered=TS + 5, triggered_price=151.51, repeat=True,
 )  # fmt: skip
 CONTROL = {
     "data-request": control.DataRequest(
@@ -134,7 +133,7 @@ def written():
             msgspec.structs.replace(EXECUTION, status="rejected", last_quantity=0.0, last_lots=0, last_price=None, fee=0, index=-1)
         ),
         "decisions.bin": decisions.encode_decisions("r1", "5f3a", 10, commands(), 79),
-        "alert.bin": ALERT.SerializeToString(),
+        "alert.bin": alerts.encode_alert(ALERT),
         **{f"control-{name}.json": control.encode(message) for name, message in CONTROL.items()},
         **{f"control-{name}.bin": control_protobuf(message) for name, message in CONTROL.items()},
     }
@@ -165,12 +164,10 @@ def read(name, payload):
     elif kind == "candles":
         found = market.decode_candles(payload)
         value = {"symbol": found.symbol, "lot_size": found.lot_size, "events": plain_events(found.events)}
-    elif kind == "alert":
-        value = MessageToDict(alerts_pb2.Alert.FromString(payload), preserving_proto_field_name=True)
     else:
         decode = {
             "candle": market.decode_candle, "signal": market.decode_signal, "order": orders.decode_order,
-            "execution": orders.decode_execution, "control": control.decode,
+            "execution": orders.decode_execution, "alert": alerts.decode_alert, "control": control.decode,
         }[kind]  # fmt: skip
         value = decode(payload)
     return msgspec.to_builtins(value)

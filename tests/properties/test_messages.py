@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openbell.adapters.messages import control, decisions, market, orders, ticks
+from openbell.adapters.messages import alerts, control, decisions, market, orders, ticks
 from openbell.errors import DataError
 from openbell.model import enums
 from openbell.model.events import BAR_RECORD, EVENT, QUOTE_RECORD, TRADE_RECORD
@@ -120,8 +120,9 @@ def understood_or_refused(payload):
 DECODERS = {
     "ticks": understood_or_refused, "candle": market.decode_candle, "candles": market.decode_candles, "signal": market.decode_signal,
     "order": orders.decode_order, "execution": orders.decode_execution, "decisions": decisions.decode_decisions, "control": control.decode,
+    "alert": alerts.decode_alert,
 }  # fmt: skip
-WRITTEN = {name: payload for name, payload in written().items() if name != "alert.bin"}
+WRITTEN = written()
 
 
 @pytest.mark.parametrize("kind", DECODERS)
