@@ -121,10 +121,11 @@ class Deposit:
     async def _put_once(self, connection: Connection, queue: Queue, body: bytes, properties: spec.Basic.Properties) -> None:
         async with self._lock:
             with on_the_wire():
-                if self._channel is None or self._channel.is_closed:
-                    self._channel = await connection.channel()
+                channel = self._channel
+                if channel is None or channel.is_closed:
+                    channel = self._channel = await connection.channel()
                 if queue.name not in self._declared:
                     await declare_queue(connection, queue)
                     self._declared.add(queue.name)
         with on_the_wire():
-            await self._channel.basic_publish(body, routing_key=queue.name, properties=properties, mandatory=True)
+            await channel.basic_publish(body, routing_key=queue.name, properties=properties, mandatory=True)
