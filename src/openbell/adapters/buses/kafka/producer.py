@@ -61,7 +61,6 @@ class KafkaProducer:
         self._loop = asyncio.get_running_loop()
         self._watch = Watch(cluster, lambda _: self._tell(self._trouble))
         settings = configuration(cluster, client, self._watch.on_error)
-        self._admin = AdminClient(settings)
         self._producer = Producer(
             settings
             | {
@@ -75,7 +74,7 @@ class KafkaProducer:
                 "queue.buffering.max.kbytes": 2_147_483_647,
             }
         )
-        self.topics = KafkaTopics(self._admin, self._watch)
+        self.topics = KafkaTopics(lambda: AdminClient(settings), self._watch)
         self._published = 0
         self._pending: dict[int, None] = {}  # numbers of what is published and not confirmed, in order
         self._refused: BusError | None = None  # what became of a message, until somebody was told
@@ -190,7 +189,7 @@ class KafkaProducer:
     def _serve(self) -> None:
         while not self._is_closed:
             self._producer.poll(POLL_SECONDS)
-            self._admin.poll(0)
+            self.topics.admin.poll(0)
             if self._reports:
                 reports, self._reports = self._reports, []
                 self._tell(self._confirm, reports)

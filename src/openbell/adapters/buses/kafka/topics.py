@@ -33,8 +33,10 @@ Answer = TypeVar("Answer")
 class KafkaTopics:
     """Asks and tells the server about topics, again and again while it is away."""
 
-    def __init__(self, admin: AdminClient, watch: Watch) -> None:
-        self._admin = admin
+    def __init__(self, connect: Callable[[], AdminClient], watch: Watch) -> None:
+        self.admin = connect()
+        self._connect = connect
+        self._abandoned: list[AdminClient] = []
         self._watch = watch
         self._known: dict[str, asyncio.Task[int]] = {}
         self._asking: set[asyncio.Task[Any]] = set()
@@ -56,7 +58,7 @@ class KafkaTopics:
         """BusError for a topic that does not take so many bytes at once. Where we may not ask, it is taken to be as usual."""
 
         async def ask() -> int:
-            answers = self._admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, topic.name)], request_timeout=ANSWER_SECONDS)
+            answers = self.admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, topic.name)], request_timeout=ANSWER_SECONDS)
             try:
                 return int((await _of(answers))["max.message.bytes"].value)
             except KafkaException as error:
@@ -80,11 +82,11 @@ class KafkaTopics:
 
     async def _ensure(self, topic: Topic) -> int:
         async def look() -> int:
-            return len((await _of(self._admin.describe_topics(TopicCollection([topic.name]), request_timeout=ANSWER_SECONDS))).partitions)
+            return len((await _of(self.admin.describe_topics(TopicCollection([topic.name]), request_timeout=ANSWER_SECONDS))).partitions)
 
         async def make() -> None:
             wanted = NewTopic(topic.name, topic.partitions, -1)
-            await _of(self._admin.create_topics([wanted], request_timeout=ANSWER_SECONDS, operation_timeout=ANSWER_SECONDS))
+            await _of(self.admin.create_topics([wanted], request_timeout=ANSWER_SECONDS, operation_timeout=ANSWER_SECONDS))
             log.info("topic made", topic=topic.name, partitions=topic.partitions)
 
         async def look_or_make() -> int:
@@ -108,7 +110,7 @@ class KafkaTopics:
     async def _offsets(self, topic: str, number: int, spec: OffsetSpec) -> dict[int, int]:
         async def ask() -> dict[int, int]:
             wanted = {TopicPartition(topic, partition): spec for partition in range(number)}
-            answers = self._admin.list_offsets(wanted, request_timeout=ANSWER_SECONDS)
+            answers = self.admin.list_offsets(wanted, request_timeout=ANSWER_SECONDS)
             return {place.partition: (await _wait(answer)).offset for place, answer in answers.items()}
 
         return await self._persist(f"offsets of {topic}", ask)
@@ -125,7 +127,13 @@ class KafkaTopics:
             finally:
                 asking.cancel()
                 self._asking.discard(asking)
-            if not asking.done() or asking.cancelled():
+            if not asking.done():
+                # This client may never ask anything again. It is kept: what it owes an answer would come down on nobody.
+                self._abandoned.append(self.admin)
+                self.admin = self._connect()
+                log.warning("asking Kafka by another connection", what=what)
+                continue
+            if asking.cancelled():
                 trouble: KafkaError | None = None
             elif isinstance(error := asking.exception(), KafkaException):
                 trouble = error.args[0]
