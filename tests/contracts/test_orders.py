@@ -5,7 +5,8 @@ import contextlib
 import pytest
 
 from openbell.adapters.stores.database import open_database
-from openbell.adapters.stores.orders import Answer, ChangeRow, Changes, FillRow, Intent, OrderRow, OrderStore, fills_of, orders_of
+from openbell.adapters.stores.order_rows import Answer, ChangeRow, Changes, FillRow, Intent, OrderRow
+from openbell.adapters.stores.orders import OrderStore, fills_of, orders_of
 from openbell.errors import FencedError
 from tests.contracts.stores import ENGINES, place_for, rows
 
@@ -165,11 +166,23 @@ def test_who_was_taken_over_writes_nothing(store, database, place):
     assert rows(place, "SELECT count(*) FROM orders") == [(1,)]
     other.write(Changes([order(2)]))
     assert rows(place, "SELECT count(*) FROM orders") == [(2,)]
-    OrderStore(database, "orders of another platform").take_over()
-    other.write(Changes([order(3)]))
+
+
+def test_two_platforms_in_one_database(store, database):
+    """Each has its own intents and answers, and takes over nothing of the other."""
+    other = OrderStore(database, "orders of another platform")
+    other.take_over()
+    for which in (store, other):
+        which.write(Changes([order()], intents=[intent(1)], answers=[Answer(1, "r-1", "r", b"said")]))
+    store.write(Changes(states={("r", 1): "done"}))
+    assert (store.open(), [item.row.client_order_id for item in other.open()]) == ([], ["r-1"])
+    other.write(Changes(intents=[intent(5)], answers=[Answer(2, "r-1", "r", b"and")]))
+    assert (store.last_command("r"), store.last_answer(), len(store.answers(["r-1"])), store.answers_after(1)) == (1, 1, 1, [])
+    assert OrderStore(database, "nobody").load(["r-1"]) == []
 
 
 def test_more_orders_than_fit_in_one_question(store):
     """A thousand and some."""
     store.write(Changes([order(number) for number in range(1200)]))
+    store.write(Changes(intents=[intent(number, of=number) for number in range(1200)]))
     assert len(store.load([f"r-{number}" for number in range(1200)])) == 1200

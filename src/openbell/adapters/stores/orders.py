@@ -6,125 +6,25 @@ then on whatever the one before wants to write is refused (FencedError), all of 
 """
 
 import struct
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Any
 
-from openbell.adapters.stores.database import Database, Reading, Statements
+from openbell.adapters.stores.database import Database, Reading, Statements, Values
+from openbell.adapters.stores.order_rows import Answer, Changes, FillRow, Intent, OrderRow, StoredOrder
 from openbell.adapters.stores.progress import Progress, move, read_progress
 
 #: Names in one question.
 ASKED_MAX = 500
 _SAID = struct.Struct("<q")
 
-#: An instruction is intended (written down, and perhaps sent), waiting (certainly not sent), working (an order open at the venue), or done.
-State = Literal["intended", "waiting", "working", "done"]
-
-
-@dataclass(frozen=True, slots=True)
-class OrderRow:
-    """An order as it was asked for. Of one that is known, only what its first message did not say is taken."""
-
-    client_order_id: str
-    run: str
-    order_id: int
-    strategy: str
-    symbol: str
-    side: str
-    type: str  # empty where a status came before the order itself
-    time_in_force: str
-    status: str
-    quantity: int  # lots
-    lot_size: float  # units
-    limit_price: float | None
-    stop_price: float | None
-    reason: str | None  # None: as it was
-    ts: int  # ns
-    revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeRow:
-    """An order's quantity and prices from now on; a quantity of 0 leaves it."""
-
-    client_order_id: str
-    quantity: int
-    limit_price: float | None
-    stop_price: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class FillRow:
-    """A fill."""
-
-    run: str
-    execution_id: str
-    client_order_id: str
-    strategy: str
-    symbol: str
-    side: str
-    quantity: int  # lots
-    lot_size: float  # units
-    price: float
-    fee: int  # minor units
-    ts: int  # ns
-    seq: int
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """An instruction, by its command's index in the run, and what became of it."""
-
-    run: str
-    command: int
-    client_order_id: str
-    action: str
-    state: State
-    instruction: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A message about an order, in the order in which they were said."""
-
-    number: int
-    client_order_id: str
-    run: str
-    execution: bytes
-
-
-@dataclass(slots=True)
-class Changes:
-    """What is written together. `said`: the answers up to this number are with the bus."""
-
-    orders: list[OrderRow] = field(default_factory=list)
-    changes: list[ChangeRow] = field(default_factory=list)
-    fills: list[FillRow] = field(default_factory=list)
-    intents: list[Intent] = field(default_factory=list)
-    states: dict[tuple[str, int], State] = field(default_factory=dict)  # of intents that are written, by run and command
-    answers: list[Answer] = field(default_factory=list)
-    said: int = 0
-
-    def __bool__(self) -> bool:
-        return bool(self.orders or self.changes or self.fills or self.intents or self.states or self.answers)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredOrder:
-    """All that is known of an order: its row, the fills, how many answers were given, and its instructions."""
-
-    row: OrderRow
-    fills: tuple[FillRow, ...]
-    answers: int
-    intents: tuple[Intent, ...]
-
 
 class OrderStore:
-    """The rows. `reader` names the service that writes them. Use it in one thread."""
+    """The rows. `reader` names the service that writes them; it sees its own intents and answers. Use it in one thread."""
 
     def __init__(self, database: Database, reader: str) -> None:
         self._database = database
+        self._reader = reader
         self._known = Progress(reader)
 
     def take_over(self) -> int:
@@ -146,61 +46,76 @@ class OrderStore:
 
         def write(sql: Statements) -> None:
             move(sql, advance)
-            for query, values, rows in (
-                (_ORDER, _ORDER_VALUES, changes.orders),
-                (_CHANGE, _CHANGE_VALUES, changes.changes),
-                (_FILL, _FILL_VALUES, changes.fills),
-                (_SUMS, _SUMS_VALUES, {row.client_order_id: row for row in changes.fills}.values()),
-                (_INTENT, _INTENT_VALUES, changes.intents),
-                (_STATE, _state_values, changes.states.items()),
-                (_ANSWER, _ANSWER_VALUES, changes.answers),
-            ):
-                if rows:
-                    sql.many(query, map(values, rows))
+            for query, rows in self._statements(changes):
+                sql.many(query, rows)
 
         self._database.run(write)
         self._known = advance.after
 
+    def _statements(self, changes: Changes) -> Iterator[tuple[str, Iterable[Values]]]:
+        own = (self._reader,)
+        filled = dict.fromkeys(row.client_order_id for row in changes.fills)
+        for query, rows in (
+            (_ORDER, [_ORDER_VALUES(row) for row in changes.orders]),
+            (_CHANGE, [_CHANGE_VALUES(row) for row in changes.changes]),
+            (_FILL, [_FILL_VALUES(row) for row in changes.fills]),
+            (_SUMS, [(id, id) for id in filled]),
+            (_INTENT, [own + _INTENT_VALUES(row) for row in changes.intents]),
+            (_STATE, [(state, *own, run, command) for (run, command), state in changes.states.items()]),
+            (_ANSWER, [own + _ANSWER_VALUES(row) for row in changes.answers]),
+        ):
+            if rows:
+                yield query, rows
+
     def last_command(self, run: str) -> int:
         """The highest index of a command of a run that is written down as an intent; -1 for none."""
-        found = self._database.select("SELECT max(command) FROM intents WHERE run = ?", (run,))[0][0]
+        found = self._select("SELECT max(command) FROM intents WHERE reader = ? AND run = ?", run)[0][0]
         return -1 if found is None else int(found)
 
     def intents(self, run: str, first: int, last: int) -> dict[int, Intent]:
         """The intents of a range of commands, both ends included, by index."""
-        query = f"SELECT {_INTENT_COLUMNS} FROM intents WHERE run = ? AND command BETWEEN ? AND ?"
-        return {intent.command: intent for intent in map(_intent, self._database.select(query, (run, first, last)))}
+        query = f"SELECT {_INTENT_COLUMNS} FROM intents WHERE reader = ? AND run = ? AND command BETWEEN ? AND ?"
+        return {values[1]: Intent(*values) for values in self._select(query, run, first, last)}
 
     def open(self) -> list[StoredOrder]:
         """Every order that has an intent which is not done."""
-        found = self._database.select("SELECT DISTINCT client_order_id FROM intents WHERE state <> 'done'")
+        found = self._select("SELECT DISTINCT client_order_id FROM intents WHERE reader = ? AND state <> 'done'")
         return self.load(sorted(id for (id,) in found))
 
     def load(self, ids: Sequence[str]) -> list[StoredOrder]:
-        """What is known of orders by their client order ids; one that is not known is left out."""
-        rows = {values[0]: OrderRow(*values) for values in _asked(self._database, f"SELECT {_ORDER_COLUMNS} FROM orders", ids)}
-        fills: dict[str, list[FillRow]] = {}
-        for values in _asked(self._database, f"SELECT {_FILL_COLUMNS} FROM executions", ids, "ORDER BY ts"):
-            fills.setdefault(values[2], []).append(FillRow(*values))
+        """What is known of orders of this service by their client order ids; one that is not known is left out."""
         intents: dict[str, list[Intent]] = {}
-        for intent in map(_intent, _asked(self._database, f"SELECT {_INTENT_COLUMNS} FROM intents", ids, "ORDER BY command")):
-            intents.setdefault(intent.client_order_id, []).append(intent)
-        counts = dict(_asked(self._database, "SELECT client_order_id, count(*) FROM answers", ids, "GROUP BY client_order_id"))
-        return [StoredOrder(rows[id], tuple(fills.get(id, ())), counts.get(id, 0), tuple(intents.get(id, ()))) for id in ids if id in rows]
+        for values in self._asked(_INTENT_COLUMNS, "intents", ids, "ORDER BY command"):
+            intents.setdefault(values[2], []).append(Intent(*values))
+        fills: dict[str, list[FillRow]] = {}
+        for values in self._asked(_FILL_COLUMNS, "executions", ids, "ORDER BY ts"):
+            fills.setdefault(values[2], []).append(FillRow(*values))
+        rows = {values[0]: OrderRow(*values) for values in self._asked(_ORDER_COLUMNS, "orders", ids)}
+        counts = {id: count for id, count in self._asked("client_order_id, count(*)", "answers", ids, "GROUP BY client_order_id")}
+        return [StoredOrder(rows[id], tuple(fills.get(id, ())), counts.get(id, 0), tuple(intents[id])) for id in ids if id in intents]
 
     def answers(self, ids: Sequence[str]) -> list[Answer]:
         """Everything that was said about orders, in order."""
-        found = _asked(self._database, f"SELECT {_ANSWER_COLUMNS} FROM answers", ids, "ORDER BY number")
-        return sorted((Answer(*values) for values in found), key=lambda answer: answer.number)
+        return sorted((Answer(*values) for values in self._asked(_ANSWER_COLUMNS, "answers", ids)), key=attrgetter("number"))
 
     def answers_after(self, number: int) -> list[Answer]:
         """Everything that was said after an answer."""
-        query = f"SELECT {_ANSWER_COLUMNS} FROM answers WHERE number > ? ORDER BY number"
-        return [Answer(*values) for values in self._database.select(query, (number,))]
+        query = f"SELECT {_ANSWER_COLUMNS} FROM answers WHERE reader = ? AND number > ? ORDER BY number"
+        return [Answer(*values) for values in self._select(query, number)]
 
     def last_answer(self) -> int:
         """The number of the newest answer, 0 for none."""
-        return int(self._database.select("SELECT coalesce(max(number), 0) FROM answers")[0][0])
+        return int(self._select("SELECT coalesce(max(number), 0) FROM answers WHERE reader = ?")[0][0])
+
+    def _select(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        return self._database.select(query, (self._reader, *values))
+
+    def _asked(self, columns: str, table: str, ids: Sequence[str], rest: str = "") -> Iterator[tuple[Any, ...]]:
+        own = {"intents": (self._reader,), "answers": (self._reader,)}.get(table, ())
+        for first in range(0, len(ids), ASKED_MAX):
+            some = ids[first : first + ASKED_MAX]
+            which = f"{'reader = ? AND ' if own else ''}client_order_id IN ({', '.join('?' * len(some))})"
+            yield from self._database.select(f"SELECT {columns} FROM {table} WHERE {which} {rest}", (*own, *some))
 
 
 def orders_of(database: Reading, run: str) -> dict[str, tuple[str, int, int]]:
@@ -215,21 +130,6 @@ def fills_of(database: Reading, run: str) -> dict[str, tuple[str, int, float, in
     return {id: tuple(values) for id, *values in found}
 
 
-def _asked(sql: Reading, query: str, ids: Sequence[str], rest: str = "") -> Iterator[tuple[Any, ...]]:
-    for first in range(0, len(ids), ASKED_MAX):
-        some = ids[first : first + ASKED_MAX]
-        yield from sql.select(f"{query} WHERE client_order_id IN ({', '.join('?' * len(some))}) {rest}", some)
-
-
-def _intent(values: tuple[Any, ...]) -> Intent:
-    return Intent(*values)
-
-
-def _state_values(item: tuple[tuple[str, int], State]) -> tuple[State, str, int]:
-    (run, command), state = item
-    return state, run, command
-
-
 _ORDER_COLUMNS = (
     "client_order_id, run, order_id, strategy, symbol, side, type, time_in_force, status, quantity, lot_size, limit_price, stop_price, "
     "reason, ts, revision"
@@ -240,7 +140,6 @@ _ANSWER_COLUMNS = "number, client_order_id, run, execution"
 _ORDER_VALUES = attrgetter(*_ORDER_COLUMNS.split(", ")[:-2], "ts", "ts", "revision")
 _CHANGE_VALUES = attrgetter("quantity", "quantity", "limit_price", "stop_price", "client_order_id")
 _FILL_VALUES = attrgetter(*_FILL_COLUMNS.split(", "))
-_SUMS_VALUES = attrgetter("client_order_id", "client_order_id")
 _INTENT_VALUES = attrgetter(*_INTENT_COLUMNS.split(", "))
 _ANSWER_VALUES = attrgetter(*_ANSWER_COLUMNS.split(", "))
 
@@ -277,6 +176,8 @@ FROM (
 ) AS sums
 WHERE client_order_id = ?
 """
-_INTENT = f"INSERT INTO intents ({_INTENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (run, command) DO NOTHING"
-_STATE = "UPDATE intents SET state = ? WHERE run = ? AND command = ?"
-_ANSWER = f"INSERT INTO answers ({_ANSWER_COLUMNS}) VALUES (?, ?, ?, ?) ON CONFLICT (number) DO NOTHING"
+_INTENT = f"""
+INSERT INTO intents (reader, {_INTENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (reader, run, command) DO NOTHING
+"""
+_STATE = "UPDATE intents SET state = ? WHERE reader = ? AND run = ? AND command = ?"
+_ANSWER = f"INSERT INTO answers (reader, {_ANSWER_COLUMNS}) VALUES (?, ?, ?, ?, ?) ON CONFLICT (reader, number) DO NOTHING"

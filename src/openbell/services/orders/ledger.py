@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from openbell.adapters.buses.base import Message
 from openbell.adapters.messages.orders import OrderInstruction
-from openbell.adapters.stores.orders import Intent, StoredOrder
+from openbell.adapters.stores.order_rows import Intent, StoredOrder
 from openbell.model.plan import Listing
 from openbell.services.orders.desk import Desk
 from openbell.services.orders.order import VenueOrder
@@ -147,7 +147,7 @@ class Ledger:
     async def load(self, ids: Sequence[str]) -> list[VenueOrder]:
         """Orders as they are stored, whether they have ended or not."""
         stored = await self._outbox.in_thread(lambda: self._outbox.store.load(ids))
-        return [order_of(self._listings, item) for item in stored if item.intents]
+        return [order_of(self._listings, item) for item in stored]
 
 
 def order_of(listings: Mapping[str, Listing], stored: StoredOrder) -> VenueOrder:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from openbell.adapters.brokers.base import ENDED, BrokerOrder, Report
 from openbell.adapters.messages.orders import Execution, OrderInstruction, Status, decode_order
-from openbell.adapters.stores.orders import ChangeRow, FillRow, Intent, OrderRow, State, StoredOrder
+from openbell.adapters.stores.order_rows import ChangeRow, FillRow, Intent, OrderRow, State, StoredOrder
 
 log = structlog.get_logger("orders")
 

@@ -11,7 +11,8 @@ from typing import TypeVar
 
 from openbell.adapters.buses.base import Bus
 from openbell.adapters.messages.orders import Execution, encode_execution
-from openbell.adapters.stores.orders import Answer, ChangeRow, Changes, FillRow, Intent, OrderRow, OrderStore, State
+from openbell.adapters.stores.order_rows import Answer, ChangeRow, Changes, FillRow, Intent, OrderRow, State
+from openbell.adapters.stores.orders import OrderStore
 from openbell.services.orders.order import VenueOrder, fill_row
 
 T = TypeVar("T")

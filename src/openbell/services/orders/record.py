@@ -1,7 +1,7 @@
 """What the simulated venue does, for the record: its orders and fills as rows. Also orders that our own checks denied: they never left."""
 
 from openbell.adapters.messages.orders import Execution, OrderInstruction
-from openbell.adapters.stores.orders import ChangeRow, OrderRow
+from openbell.adapters.stores.order_rows import ChangeRow, OrderRow
 from openbell.services.orders.order import fill_row
 from openbell.services.orders.outbox import Outbox
 

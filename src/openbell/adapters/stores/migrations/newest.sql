@@ -96,22 +96,24 @@ CREATE INDEX IF NOT EXISTS alerts_by_symbol ON alerts (symbol, status);
 CREATE INDEX IF NOT EXISTS alerts_by_revision ON alerts (revision);
 CREATE INDEX IF NOT EXISTS alerts_untold ON alerts (symbol, id) WHERE status = 'triggered' AND told IS NULL;
 CREATE TABLE IF NOT EXISTS intents (
+    reader TEXT NOT NULL,
     run TEXT NOT NULL,
     command BIGINT NOT NULL,
     client_order_id TEXT NOT NULL,
     action TEXT NOT NULL,
     state TEXT NOT NULL,
     instruction BLOB NOT NULL,
-    PRIMARY KEY (run, command)
+    PRIMARY KEY (reader, run, command)
 );
 CREATE INDEX IF NOT EXISTS intents_by_order ON intents (client_order_id);
-CREATE INDEX IF NOT EXISTS intents_open ON intents (state) WHERE state <> 'done';
+CREATE INDEX IF NOT EXISTS intents_open ON intents (reader) WHERE state <> 'done';
 CREATE TABLE IF NOT EXISTS answers (
+    reader TEXT NOT NULL,
     number BIGINT NOT NULL,
     client_order_id TEXT NOT NULL,
     run TEXT NOT NULL,
     execution BLOB NOT NULL,
-    PRIMARY KEY (number)
+    PRIMARY KEY (reader, number)
 );
 CREATE INDEX IF NOT EXISTS answers_by_order ON answers (client_order_id);
 INSERT OR IGNORE INTO alembic_version VALUES ('0004');

@@ -14,23 +14,25 @@ def upgrade() -> None:
     op.drop_column("executions", "realised")
     op.create_table(
         "intents",
+        sa.Column("reader", NAME, nullable=False, comment="the service that carries it out"),
         sa.Column("run", NAME, nullable=False),
         sa.Column("command", sa.BigInteger, nullable=False, comment="its index in the run"),
         sa.Column("client_order_id", NAME, nullable=False),
         sa.Column("action", sa.Text, nullable=False, comment="submit, modify, cancel"),
         sa.Column("state", sa.Text, nullable=False, comment="intended, waiting (certainly not sent), working (an open order), done"),
         sa.Column("instruction", sa.LargeBinary, nullable=False, comment="the message"),
-        sa.PrimaryKeyConstraint("run", "command"),
+        sa.PrimaryKeyConstraint("reader", "run", "command"),
     )
     op.create_index("intents_by_order", "intents", ["client_order_id"])
     is_open = sa.text("state <> 'done'")
-    op.create_index("intents_open", "intents", ["state"], postgresql_where=is_open, sqlite_where=is_open)
+    op.create_index("intents_open", "intents", ["reader"], postgresql_where=is_open, sqlite_where=is_open)
     op.create_table(
         "answers",
+        sa.Column("reader", NAME, nullable=False, comment="the service that said it"),
         sa.Column("number", sa.BigInteger, nullable=False, autoincrement=False, comment="in the order in which they were said"),
         sa.Column("client_order_id", NAME, nullable=False),
         sa.Column("run", NAME, nullable=False),
         sa.Column("execution", sa.LargeBinary, nullable=False, comment="the message"),
-        sa.PrimaryKeyConstraint("number"),
+        sa.PrimaryKeyConstraint("reader", "number"),
     )
     op.create_index("answers_by_order", "answers", ["client_order_id"])
