@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
+    import asyncio
     import socket
 
     from openbell.config import Settings
@@ -100,4 +101,20 @@ async def _run(
     process = Process(service, settings, trader, fresh, gateway)
     async with process.stack:
         await import_module(f"openbell.services.processes.{service}").build(process)
+        watching = asyncio.create_task(_until_launcher_is_gone(stop))
         await process.run(stop, status)
+        watching.cancel()
+
+
+async def _until_launcher_is_gone(stop: asyncio.Event) -> None:
+    """A service that another process started must not trade on when nobody watches it."""
+    import asyncio
+    import os
+
+    from openbell.services.processes.fleet import LAUNCHER
+
+    launcher = int(os.environ.get(LAUNCHER, "0"))
+    while launcher and os.getppid() == launcher:
+        await asyncio.sleep(1.0)
+    if launcher:
+        stop.set()

@@ -22,6 +22,8 @@ from openbell.services.processes.status import ProcessHealth
 
 #: How long (seconds) a process may take to be healthy (a kernel may have to be compiled first), and to end.
 START_S = 90.0
+#: Names the process that started a service, in its environment: the service ends when that one is gone.
+LAUNCHER = "OPENBELL_LAUNCHER"
 STOP_S = 20.0
 POLL_S = 0.05
 
@@ -45,7 +47,7 @@ class Fleet:
         self.members: dict[str, Member] = {}
         self._config = [] if config is None else ["--config", str(config)]
         self._folder = folder
-        self._environment = dict(environment)
+        self._environment = {**environment, LAUNCHER: str(os.getpid())}
 
     def start(self, service: str, *arguments: str, name: str = "") -> Member:
         """Start a process; it may take a moment until it is healthy."""
