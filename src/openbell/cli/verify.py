@@ -22,6 +22,7 @@ def verify(
     url: str = "",
     config: Path | None = None,
     data_dir: Path | None = None,
+    feed: str | None = None,
     json: Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")] = False,
 ) -> int:
     """Follow one marked tick from the feed's place through every service, with the time at each stop; exits with 1 when it is lost.
@@ -40,6 +41,8 @@ def verify(
         YAML file; by default $OPENBELL_CONFIG, or configs/config.yaml where there is one.
     data_dir
         Folder of what the services keep in files.
+    feed
+        simulated, recorded, or the path of a file of ticks, where the services were started with it.
     """
     import asyncio
 
@@ -50,7 +53,7 @@ def verify(
 
     if not 0.0 < timeout <= TIMEOUT_MAX:
         raise UsageError(f"--timeout is {timeout:g}", f"seconds above 0, at most {TIMEOUT_MAX:g}")
-    settings = load_settings(config, {"trading.data_dir": None if data_dir is None else str(data_dir)})
+    settings = load_settings(config, {"trading.data_dir": None if data_dir is None else str(data_dir), "feed.source": feed})
     address = GatewayAddress(url) if url else GatewayAddress.of(settings.server)
     configure_logging(LoggingSettings(level="ERROR"))
     in_one_process = settings.bus.market == "inprocess"
