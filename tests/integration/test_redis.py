@@ -11,6 +11,7 @@ from collections import Counter
 
 import pytest
 
+from openbell.adapters import redis_server
 from openbell.adapters.buses.base import Overflow, Topic
 from openbell.adapters.buses.redis import RedisPubSubBus, RedisStreamBus, bus
 from openbell.adapters.redis_server import RedisServer
@@ -384,6 +385,25 @@ async def test_a_message_that_is_too_large_is_refused_at_once(connect):
     assert len((await gather(made.subscribe("orders", start="oldest"), 1))[0].payload) == 8_000_000
 
 
+async def test_large_messages_go_through_in_bounded_loads(tmp_path):
+    """A hundred messages of 2 MB, written and read in several round trips each."""
+    own = OwnRedis(tmp_path, "--appendonly", "no").start()
+    large = Topic("large", Overflow.BLOCK, 200)
+    made = own.streams(large)
+    subscription = made.subscribe("large")
+    await subscription.ready()
+    sent = [bytes([number]) * 2_000_000 for number in range(100)]
+
+    async def write():
+        for payload in sent:
+            await made.send("large", payload)
+
+    async with asyncio.timeout(SECONDS):
+        _, found = await asyncio.gather(write(), gather(subscription, 100))
+    assert [message.payload for message in found] == sent
+    await own.end()
+
+
 @pytest.mark.parametrize("kind", [RedisStreamBus, RedisPubSubBus])
 async def test_a_server_that_is_away_is_waited_for(kind, monkeypatch):
     """Within the bound messages are accepted, then refused; who waits, waits; closing says what was not confirmed."""
@@ -439,8 +459,9 @@ async def test_the_right_password_opens(tmp_path):
     ("port", "said"),
     [("rabbitmq", r"what answers at .* is not Redis.*REDIS_ADDR"), (None, r"nobody knows a machine called no-such-host.invalid")],
 )
-async def test_an_address_that_is_wrong_is_an_error(port, said):
-    """Another server, or a name that nobody knows."""
+async def test_an_address_that_is_wrong_is_an_error(port, said, monkeypatch):
+    """Another server, or, after a while, a name that nobody knows."""
+    monkeypatch.setattr(redis_server, "PATIENCE_S", 0.5)
     server = RedisServer("no-such-host.invalid")
     if port is not None:
         server = RedisServer(settings(port).rabbitmq.host, settings(port).rabbitmq.port)

@@ -9,6 +9,7 @@ import random
 import re
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -43,6 +44,8 @@ TROUBLE = (RedisError, OSError)
 TIMEOUT_S = 5.0
 #: Pauses before the next attempt: the first, doubled up to the longest.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 2.0
+#: How long a name that nobody knows is asked for again: a name server may be slow to know a new machine.
+PATIENCE_S = 10.0
 #: Answers that say "later" and have no class of their own.
 _LATER = ("MISCONF", "BUSY", "max number of clients", "UNKILLABLE", "NOREPLICAS")
 _PASSING = (ClusterDownError, NoScriptError, OutOfMemoryError, ReadOnlyError, TryAgainError)
@@ -105,11 +108,8 @@ class RedisServer:
         )  # fmt: skip
         return Redis.from_pool(pool)
 
-    def verdict(self, error: BaseException, kind: type[Failure], was_there: bool = False) -> Failure | None:
-        """The error to raise for trouble that waiting cannot mend, None for trouble that passes.
-
-        A name that nobody knows passes when the server `was_there` before: it may just be restarted under that name.
-        """
+    def verdict(self, error: BaseException, kind: type[Failure], is_patient: bool = False) -> Failure | None:
+        """The error to raise for trouble that waiting cannot mend, None for trouble that passes; to the patient an unknown name does."""
         causes = list(_causes(error))
         if any(isinstance(cause, AuthenticationError) for cause in causes):
             found = "refuses the password" if self.password else "asks for a password"
@@ -118,7 +118,7 @@ class RedisServer:
             )
         if any(isinstance(cause, ssl.SSLError) for cause in causes):
             return kind(f"Redis at {self.address} does not speak TLS that we trust", do="check redis.tls, the port and the certificate")
-        if any(isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME for cause in causes) and not was_there:
+        if any(isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME for cause in causes) and not is_patient:
             return kind(f"nobody knows a machine called {self.host}", "the name or address of a Redis server", "set REDIS_ADDR")
         if isinstance(error, InvalidResponse):
             return kind(f"what answers at {self.address} is not Redis", do="set REDIS_ADDR to the address of a Redis server")
@@ -147,6 +147,12 @@ class Pauses:
         self._server = server
         self._work = work
         self._next = FIRST_PAUSE_S
+        self._since = time.monotonic()
+        self._did_work = False
+
+    def verdict(self, error: BaseException, kind: type[Failure]) -> Failure | None:
+        """As `RedisServer.verdict`, with patience for the name of a machine that may be starting, or is started anew."""
+        return self._server.verdict(error, kind, self._did_work or time.monotonic() - self._since < PATIENCE_S)
 
     async def after(self, error: BaseException) -> None:
         """Wait before the next attempt."""
@@ -157,6 +163,7 @@ class Pauses:
 
     def reset(self) -> None:
         """It worked."""
+        self._did_work = True
         if self._next != FIRST_PAUSE_S:
             self._next = FIRST_PAUSE_S
             log.info("works again", server=self._server.address, work=self._work)

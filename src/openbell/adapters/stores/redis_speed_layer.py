@@ -149,7 +149,7 @@ class RedisSpeedLayer:
                     for channel, newer in self._waiting.items():
                         newer.update({key: change for key, change in changes[channel].items() if key not in newer})
                     self._work.set()
-                    self._trouble = self._server.verdict(error, StorageError)
+                    self._trouble = pauses.verdict(error, StorageError)
                     await self._tell()
                     await pauses.after(error)
                 await self._tell()

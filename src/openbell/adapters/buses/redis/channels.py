@@ -16,6 +16,7 @@ from redis.exceptions import ResponseError
 from openbell.adapters.buses.base import Message, Overflow, Start
 from openbell.adapters.buses.buffer import Inbox
 from openbell.adapters.buses.redis.bus import RedisBus
+from openbell.adapters.buses.redis.writer import loads
 from openbell.adapters.redis_link import RedisLink, from_channel, on_channel
 from openbell.adapters.redis_server import TROUBLE, Pauses, Place, RedisServer
 from openbell.errors import BusError, UsageError
@@ -36,9 +37,10 @@ class Publishing:
 
     async def deliver(self, link: RedisLink, parts: list[Any]) -> None:
         """Publish."""
-        for answer in await link.calls(parts):
-            if isinstance(answer, ResponseError):
-                raise answer
+        for load in loads(parts, lambda part: len(part[2])):
+            for answer in await link.calls(load):
+                if isinstance(answer, ResponseError):
+                    raise answer
 
 
 class RedisPubSubBus(RedisBus):
@@ -101,7 +103,7 @@ class ChannelReader:
                     pauses.reset()
                     await self._listen(link)
             except TROUBLE as error:
-                if (final := self._server.verdict(error, BusError, self.ready.is_set())) is not None:
+                if (final := pauses.verdict(error, BusError)) is not None:
                     self.failure = final
                     self._inbox.fail(final)
                     break

@@ -12,8 +12,8 @@ from openbell.adapters.redis_link import RedisLink
 from openbell.adapters.redis_server import TROUBLE, Pauses, RedisServer
 from openbell.errors import BusError
 
-#: Messages of one partition in one answer.
-BATCH = 1000
+#: Messages of one partition in one answer, and bytes of all of it, about.
+BATCH, BATCH_BYTES = 1000, 16_000_000
 #: How long the server holds a question open when there is nothing new. A change of what is read waits as long.
 BLOCK_MS = 200
 
@@ -37,6 +37,7 @@ class StreamReader:
         self._logs: dict[int, Log] = {}  # as looked at with the present connection
         self._room = asyncio.Event()
         self._turn = 0
+        self._size = 100_000.0  # bytes of a message lately, before the first one a guess on the safe side
         self._tasks = [self._task(self._read_on, "reading")]
 
     @property
@@ -86,7 +87,7 @@ class StreamReader:
                     await work(link)
                     return
             except (*TROUBLE, BusError) as error:
-                final = error if isinstance(error, BusError) else self._server.verdict(error, BusError, self.ready.is_set())
+                final = error if isinstance(error, BusError) else pauses.verdict(error, BusError)
                 if final is not None:
                     self._fail(final)
                     return
@@ -153,6 +154,7 @@ class StreamReader:
             first = self._turn % len(parts)
             parts = (parts[first:] + parts[:first])[:room]
             most = min(BATCH, room // len(parts))
+        most = max(1, min(most, int(BATCH_BYTES / self._size / len(parts))))
         asked = {stream_key(self._prefix, self.topic.name, part).encode(): (part, self.places[part]) for part in parts}
         ids = [place.after for _, place in asked.values()]
         answer = await link.call("XREAD", "COUNT", most, "BLOCK", BLOCK_MS, "STREAMS", *asked, *ids)
@@ -174,6 +176,7 @@ class StreamReader:
             if offset != place.offset:
                 raise lost(log.name, offset, place.offset) if offset < place.offset else gone(log.name, place.offset, offset)
             put(Message(name, payload, key.decode(), partition, offset))
+            self._size += (len(payload) + 100 - self._size) / 16
             place.epoch, place.offset = epoch, offset + 1
 
     def _is_full(self) -> bool:

@@ -24,6 +24,7 @@ from openbell.adapters.buses.redis.bus import RedisBus
 from openbell.adapters.buses.redis.group import LEASE_S, GroupReader
 from openbell.adapters.buses.redis.log import APPEND, agree, look, partition_of, stream_key
 from openbell.adapters.buses.redis.reader import StreamReader, StreamSubscription
+from openbell.adapters.buses.redis.writer import loads
 from openbell.adapters.redis_link import RedisLink
 from openbell.adapters.redis_server import TROUBLE, Pauses, Place, RedisServer
 from openbell.errors import BusError
@@ -110,11 +111,12 @@ class Appending:
         for topic in {part.topic for part in parts} - self._agreed:
             await agree(link, self._prefix, topic, self._partitions(topic))
             self._agreed.add(topic)
-        answers = await link.calls([self._command(part) for part in parts])
-        for part, answer in zip(parts, answers, strict=True):
-            if isinstance(answer, ResponseError):
-                raise answer
-            self._confirmed[part.topic, part.partition] = part.first + part.count - 1, int(answer)
+        for load in loads(parts, lambda part: part.size):
+            answers = await link.calls([self._command(part) for part in load])
+            for part, answer in zip(load, answers, strict=True):
+                if isinstance(answer, ResponseError):
+                    raise answer
+                self._confirmed[part.topic, part.partition] = part.first + part.count - 1, int(answer)
 
     def _command(self, part: Part) -> list[Any]:
         key = stream_key(self._prefix, part.topic, part.partition)
@@ -160,6 +162,6 @@ class RedisStreamBus(RedisBus):
                     logs = await look(link, self._prefix, topic, range(partitions))
                     return {partition: log.next for partition, log in logs.items()}
             except TROUBLE as error:
-                if (final := self._server.verdict(error, BusError)) is not None:
+                if (final := pauses.verdict(error, BusError)) is not None:
                     raise final from error
                 await pauses.after(error)

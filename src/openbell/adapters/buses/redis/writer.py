@@ -6,8 +6,8 @@ kept. A batch that the server has not confirmed is sent again, whatever happened
 
 import asyncio
 import contextlib
-from collections.abc import Collection
-from typing import Any, Protocol
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
 
 from openbell.adapters.buses.base import Message, Overflow, Topic, TopicCount
 from openbell.adapters.buses.buffer import Buffer, Inbox
@@ -15,8 +15,11 @@ from openbell.adapters.redis_link import RedisLink
 from openbell.adapters.redis_server import TROUBLE, Pauses, RedisServer
 from openbell.errors import BusError
 
+P = TypeVar("P")
 #: Messages of one topic in one round trip.
 BATCH = 1000
+#: Bytes in one round trip, about.
+LOAD = 16_000_000
 #: After so long a silence the writer sees whether the server is still there, and still has what it confirmed.
 IDLE_S = 1.0
 
@@ -165,7 +168,7 @@ class Writer:
                             async with asyncio.timeout(IDLE_S):
                                 await self._work.wait()
             except (*TROUBLE, BusError) as error:
-                self._trouble = error if isinstance(error, BusError) else self._server.verdict(error, BusError)
+                self._trouble = error if isinstance(error, BusError) else pauses.verdict(error, BusError)
                 self.tell()
                 await pauses.after(error)
 
@@ -195,3 +198,17 @@ class Writer:
         for outgoing in self.topics.values():
             outgoing.give_up()
         self.tell()
+
+
+def loads(parts: Sequence[P], size: Callable[[P], int]) -> Iterator[list[P]]:
+    """Parts of a batch that are sent together, so that one round trip takes a bounded time."""
+    load: list[P] = []
+    filled = 0
+    for part in parts:
+        if load and filled + size(part) > LOAD:
+            yield load
+            load, filled = [], 0
+        load.append(part)
+        filled += size(part)
+    if load:
+        yield load
