@@ -22,6 +22,13 @@ from openbell.services.service import Service
 from openbell.services.topics import COMMANDS, EXECUTIONS, ORDERS
 from openbell.services.trading import Decided
 
+#: Of a run's number.
+DIGITS_MAX = 18
+#: Runs that are remembered as not believed.
+FOREIGN_MAX = 20
+#: Characters of a run's name that are shown.
+RUN_MAX = 80
+
 log = structlog.get_logger("decisions")
 
 
@@ -31,9 +38,9 @@ def plan_hash(plan: Plan) -> str:
 
 
 def trader_of(run: str) -> tuple[str, int]:
-    """The trader of a run such as `main-3`, and the run's number."""
+    """The trader of a run such as `main-3`, and the run's number; 0 where there is none."""
     trader, _, number = run.rpartition("-")
-    return trader, int(number) if number.isdigit() else 0
+    return trader, int(number) if number.isascii() and number.isdigit() and len(number) <= DIGITS_MAX else 0
 
 
 class DecisionPublisher(Service):
@@ -104,6 +111,7 @@ class DecisionReader(Service):
         self._start = start
         self._reader = reader
         self._runs: dict[str, str] = {}
+        self.refused = 0  # messages
         #: Runs that were not believed.
         self.foreign: set[str] = set()
 
@@ -144,7 +152,9 @@ class DecisionReader(Service):
         self.processed += len(decisions.commands)
 
     def _refuse(self, run: str, why: str) -> None:
-        if run not in self.foreign:
+        self.refused += 1
+        run = run if len(run) <= RUN_MAX else f"{run[:RUN_MAX]}..."
+        if run not in self.foreign and len(self.foreign) < FOREIGN_MAX:
             self.foreign.add(run)
             log.error("decisions refused", run=run, why=why)
 
@@ -152,4 +162,4 @@ class DecisionReader(Service):
     def detail(self) -> str:
         """Whom it follows."""
         followed = ", ".join(self._runs.values()) or "no trader yet"
-        return followed + (f"; refused: {', '.join(sorted(self.foreign))}" if self.foreign else "")
+        return followed + (f"; {self.refused:,} messages refused: {', '.join(sorted(self.foreign))}" if self.refused else "")

@@ -1,17 +1,17 @@
 """What a venue outside answered, from the topic `executions` into the trader's one order of events; each answer once.
 
 A message is acknowledged when the answer is journaled. One that comes again is known by its order and its execution id, which stand in the
-journal too.
+journal too. What is no execution goes to the dead letters.
 """
 
 import asyncio
 from hashlib import blake2b
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import structlog
 
-from openbell.adapters.buses.base import Bus
+from openbell.adapters.buses.base import Bus, RetrySubscription
 from openbell.adapters.messages.orders import Execution, decode_execution
 from openbell.adapters.stores.base import Batch
 from openbell.engine.plan import Plan
@@ -38,7 +38,7 @@ log = structlog.get_logger("executions")
 
 
 class ExecutionReader(Service):
-    """Reads for one run."""
+    """Reads for one run. The bus for orders HAS_RETRY."""
 
     name = "executions"
 
@@ -49,6 +49,7 @@ class ExecutionReader(Service):
         self._run = run
         self._instruments = Names(plan).instruments
         self._known: dict[Key, None] = {}
+        self.refused = 0
 
     def catch_up(self, batch: Batch) -> None:
         """Note the answers that the journal holds."""
@@ -67,13 +68,20 @@ class ExecutionReader(Service):
 
     async def run(self) -> None:
         """Until cancelled."""
-        subscription = self._edge.orders.subscribe(self._edge.name(EXECUTIONS), f"trader {self._run}")
+        group = f"trader {self._run.rpartition('-')[0]}"  # of all its runs: the queue of one that is over would fill up
+        subscription = cast(RetrySubscription, self._edge.orders.subscribe(self._edge.name(EXECUTIONS), group))
         try:
             await subscription.ready()
             while messages := await subscription.take(MESSAGES_MAX):
                 answers = []
                 for message in messages:
-                    event = self._event(message.payload)
+                    try:
+                        event = self._event(message.payload)
+                    except DataError as error:
+                        self.refused += 1
+                        log.error("execution refused; it is among the dead letters", error=str(error))
+                        await subscription.reject(message, str(error))
+                        continue
                     if event is not None:
                         reply: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
                         await self._bus.send(REQUESTS, Asked(event, reply))
@@ -85,12 +93,8 @@ class ExecutionReader(Service):
             subscription.close()
 
     def _event(self, payload: bytes) -> Any:
-        """The REPLY event of a message; None when it is not for this run, known, or cannot be read."""
-        try:
-            execution = decode_execution(payload)
-        except DataError as error:
-            log.error("execution refused", error=str(error))
-            return None
+        """The REPLY event of a message; None when it is not for this run, or known. DataError when it cannot be read."""
+        execution = decode_execution(payload)
         if execution.run != self._run or execution.venue != "outside" or execution.symbol not in self._instruments:
             return None
         status = _STATUS[execution.status or "accepted"]
@@ -98,14 +102,20 @@ class ExecutionReader(Service):
             return None
         return reply_event(execution, self._instruments[execution.symbol], status)
 
+    @property
+    def detail(self) -> str:
+        """What was answered, and what could not be read."""
+        return f"{self.processed:,} answers" + (f", {self.refused:,} refused" if self.refused else "")
+
 
 def reply_event(execution: Execution, instrument: int, status: int) -> np.ndarray[Any, Any]:
-    """One REPLY event (an array of one, without `seq`)."""
+    """One REPLY event (an array of one, without `seq`), in the session's own time: the time of day would end its candles."""
     event = np.zeros(1, EVENT)
+    reason = _REASONS.get(execution.reason, enums.BY_VENUE if status == enums.REJECTED else enums.NONE)
     reply = event["reply"]
     for name, value in (
-        ("ts_available", execution.ts), ("ts_event", execution.ts_event or execution.ts), ("kind", enums.REPLY), ("status", status),
-        ("side", enums.BUY if execution.side == "buy" else enums.SELL), ("reason", _REASONS.get(execution.reason, 0)),
+        ("ts_event", execution.ts_event or execution.ts), ("kind", enums.REPLY), ("status", status), ("reason", reason),
+        ("side", enums.BUY if execution.side == "buy" else enums.SELL),
         ("instrument", instrument), ("order_id", execution.order_id), ("quantity", execution.last_lots),
         ("price", execution.last_price or 0.0), ("fee", execution.fee), ("execution_id", fingerprint(execution.execution_id)),
     ):  # fmt: skip

@@ -1,19 +1,21 @@
 """What users ask for, from a gateway to the trader's process and back: an event each way, known by an id.
 
 A request waits in a durable queue until it is journaled; when the trader dies before it says so, the request comes again, and the key in it
-says that it is known. An answer that nobody waits for any more is dropped.
+says that it is known. An answer that nobody waits for any more is dropped, and what is no request goes to the dead letters.
 """
 
 import asyncio
 import secrets
+from collections.abc import Sequence
+from typing import cast
 
 import msgspec
 import numpy as np
 import structlog
 
-from openbell.adapters.buses.base import Bus, Subscription
+from openbell.adapters.buses.base import Bus, Message, RetrySubscription, Subscription
 from openbell.adapters.feeds.base import EventArray
-from openbell.errors import BusError, OpenbellError, UsageError
+from openbell.errors import BusError, DataError, OpenbellError, UsageError
 from openbell.model import enums
 from openbell.model.events import EVENT
 from openbell.services.asking import PATIENCE
@@ -50,7 +52,7 @@ class Told(msgspec.Struct, array_like=True):
 
 
 class RequestReader(Service):
-    """Beside a trader: brings requests for it into its order of events, and answers them."""
+    """Beside a trader: brings requests for it into its order of events, and answers them. The bus for orders HAS_RETRY."""
 
     name = "requests"
 
@@ -59,14 +61,15 @@ class RequestReader(Service):
         self._bus = bus
         self._edge = edge
         self._trader = trader
+        self.refused = 0
 
     async def run(self) -> None:
         """Until cancelled."""
-        subscription = self._edge.orders.subscribe(self._edge.name(REQUESTS), f"trader {self._trader}")
+        subscription = cast(RetrySubscription, self._edge.orders.subscribe(self._edge.name(REQUESTS), f"trader {self._trader}"))
         try:
             await subscription.ready()
             while messages := await subscription.take(MESSAGES_MAX):
-                questions = [question for message in messages if (question := self._question(message.payload)) is not None]
+                questions = await self._questions(subscription, messages)
                 for told, caller in await asyncio.gather(*(self._ask(question) for question in questions)):
                     await self._edge.orders.send(self._edge.name(ANSWERS), msgspec.msgpack.encode(told), caller)
                     self.processed += 1
@@ -74,19 +77,19 @@ class RequestReader(Service):
         finally:
             subscription.close()
 
-    def _question(self, payload: bytes) -> Question | None:
-        """A request for this trader; None for another's, or when it cannot be read."""
-        try:
-            question = msgspec.msgpack.decode(payload, type=Question)
-        except msgspec.DecodeError as error:
-            log.error("request refused", error=str(error))
-            return None
-        if question.trader != self._trader:
-            return None
-        if len(question.event) != EVENT.itemsize or np.frombuffer(question.event, EVENT)["kind"][0] != enums.REQUEST:
-            log.error("request refused", error="it is no request of this version", caller=question.caller)
-            return None
-        return question
+    async def _questions(self, subscription: RetrySubscription, messages: Sequence[Message]) -> list[Question]:
+        """The requests for this trader; what is none is put aside."""
+        found = []
+        for message in messages:
+            try:
+                question = question_of(message.payload)
+            except DataError as error:
+                self.refused += 1
+                log.error("request refused; it is among the dead letters", error=str(error))
+                await subscription.reject(message, str(error))
+            else:
+                found += [question] if question.trader == self._trader else []
+        return found
 
     async def _ask(self, question: Question) -> tuple[Told, str]:
         reply: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -96,6 +99,28 @@ class RequestReader(Service):
         except OpenbellError as error:
             return Told(question.id, found=error.found, expected=error.expected, do=error.do), question.caller
         return Told(question.id, answer.seq, answer.commands, answer.repeated), question.caller
+
+
+    @property
+    def detail(self) -> str:
+        """What was asked, and what could not be read."""
+        return f"{self.processed:,} answered" + (f", {self.refused:,} refused" if self.refused else "")
+
+
+def question_of(payload: bytes) -> Question:
+    """The request in a message; DataError when there is none."""
+    try:
+        question = msgspec.msgpack.decode(payload, type=Question)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DataError(f"{len(payload)} bytes are no request: {error}", "one that a gateway of this version sends") from None
+    size, whose = len(question.event), f"a request for trader {question.trader[:80]!r}"
+    if size != EVENT.itemsize:
+        raise DataError(f"{whose} has {size} bytes", f"one record of {EVENT.itemsize} bytes", "bring both to the same version")
+    request = np.frombuffer(question.event, EVENT)["request"][0]
+    if request["kind"] != enums.REQUEST or request["ts_available"]:
+        found = f"{whose} is an event of kind {request['kind']} with the time {request['ts_available']}"
+        raise DataError(found, f"kind {enums.REQUEST}, and no time: it takes place when it comes")
+    return question
 
 
 class RemoteAsk(Service):
