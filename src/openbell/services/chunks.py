@@ -6,6 +6,8 @@ was sent again and however it was cut the second time.
 
 A source that cannot say the same again after a crash (a live market) begins a new *epoch*, counted from 0. What is missing of the epoch
 before will never come: when the reader has seen everything that was published before, it goes on without it, and says how much it was.
+
+Messages of a chunk that contradict each other are put away and counted: the chunk is as if it had not come, and may come again.
 """
 
 from collections import defaultdict
@@ -13,8 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import structlog
 
 from openbell.adapters.messages.ticks import Part, join_parts
+from openbell.errors import DataError
 from openbell.model.jit import join
 
 EventArray = np.ndarray[Any, Any]
@@ -22,6 +26,8 @@ EventArray = np.ndarray[Any, Any]
 Place = tuple[int, int]
 #: A chunk of an epoch: (place of its first event in the source's order, events).
 Chunk = tuple[int, int]
+
+log = structlog.get_logger("topic")
 
 
 @dataclass(slots=True)
@@ -43,6 +49,7 @@ class Assembler:
         self.waiting: list[tuple[Part, Place]] = []
         self.repeated = 0  # messages that were known, or of an epoch that is over
         self.lost = 0  # events of chunks that never became whole
+        self.refused = 0  # messages of chunks that cannot be put together
 
     def add(self, part: Part, place: Place) -> EventArray | None:
         """Take a message; returns the events that can be handed out with it, if any."""
@@ -75,12 +82,14 @@ class Assembler:
         """Whole chunks from the place that is next, as far as they follow each other."""
         found = []
         while (chunk := _whole(source)) is not None:
-            found.append(_events(source, chunk))
+            if (events := self._events(source, chunk)) is not None:
+                found.append(events)
         return None if not found else found[0] if len(found) == 1 else join(found)
 
     def _give_up(self, source: Source) -> list[EventArray]:
         """What is whole of an epoch that is over, in order; the rest is lost."""
         found = []
+        ends = [first + count for first, count in source.held]
         for first, count in sorted(source.held):
             parts = source.held.get((first, count), {})
             if first + count <= source.next or not parts:
@@ -88,10 +97,20 @@ class Assembler:
             if len(parts) == next(iter(parts.values()))[0].parts:
                 self.lost += max(first - source.next, 0)
                 source.next = max(source.next, first)
-                found.append(_events(source, (first, count)))
-        ends = [first + count for first, count in source.held]
+                if (events := self._events(source, (first, count))) is not None:
+                    found.append(events)
         self.lost += max([*ends, source.next]) - source.next
         return found
+
+    def _events(self, source: Source, chunk: Chunk) -> EventArray | None:
+        """The events of a chunk that has all its messages; None, and the chunk is put away, when they do not fit together."""
+        try:
+            return _events(source, chunk)
+        except DataError as error:
+            refused = source.held.pop(chunk)
+            self.refused += len(refused)
+            log.error("chunk refused", messages=len(refused), error=str(error))
+            return None
 
     def held_places(self) -> list[Place]:
         """Where the messages stand that are not handed out yet: a reader that begins anew has to read them again."""

@@ -39,8 +39,8 @@ class TopicFeed:
     """Reads `topic`; a new reader begins at `start`. On a bus without history `reader` names it, and what is not settled waits for it."""
 
     def __init__(self, bus: Bus, topic: str, listings: Sequence[Listing], start: Start = "new", reader: str = "") -> None:
-        self.refused = 0  # messages that could not be used
         self.foreign = 0  # ticks of symbols that are not listed, in JSON
+        self._unreadable = 0
         self._bus = bus
         self._topic = topic
         self._listings = tuple(listings)
@@ -104,7 +104,7 @@ class TopicFeed:
         try:
             part = decode_ticks(message.payload, self._instruments, self._listings)
         except DataError as error:
-            self.refused += 1
+            self._unreadable += 1
             log.warning("message refused", partition=message.partition, offset=message.offset, error=str(error))
             return None
         if isinstance(part, Part):
@@ -149,6 +149,11 @@ class TopicFeed:
         self._settled.clear()
         self._waiting_for = cursor
         await self._settled.wait()
+
+    @property
+    def refused(self) -> int:
+        """Messages that could not be used."""
+        return self._unreadable + self._assembler.refused
 
     def positions(self) -> dict[str, int]:
         """By source, how many of its events were handed out."""

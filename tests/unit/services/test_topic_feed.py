@@ -15,6 +15,7 @@ from openbell.errors import JournalError
 from openbell.model import enums
 from openbell.model.events import EVENT
 from openbell.model.plan import Listing
+from openbell.proto.v1.market_pb2 import TickBatch
 from openbell.services.chunks import Assembler
 from openbell.services.topic_feed import TopicFeed, decoded
 
@@ -112,6 +113,19 @@ def test_a_new_epoch_goes_on_without_what_is_missing():
     assert assembler.lost == 10
     assert assembler.reached() == {"test": (1, 5)}
     assert handed_out(assembler, old) == []
+
+
+def test_a_chunk_that_contradicts_itself_is_put_away():
+    """Two messages that make no chunk together are counted and forgotten; the same place may come again in order, and others go on."""
+    events = events_of(12)
+    truth, lie = messages_of(events, [6]), messages_of(events[:6], [])
+    (name, payload), *others = lie
+    told = TickBatch.FromString(payload)
+    told.cursor = b"of another chunk"
+    assembler = Assembler()
+    assert handed_out(assembler, [(name, told.SerializeToString()), *others]) == []
+    assert (assembler.refused, assembler.held_places()) == (len(lie), [])
+    assert handed_out(assembler, truth) == events["trade"]["price"].tolist()
 
 
 async def test_a_reader_goes_on_from_its_cursor():
