@@ -15,6 +15,7 @@ from openbell.model import enums
 from openbell.model.jit import join
 from openbell.model.plan import Listing
 from openbell.services.intake import EventArray, numbered
+from openbell.services.places import Places, Reached
 
 #: No equity is told: there are no accounts.
 _NEVER_NS = 1 << 62
@@ -31,7 +32,7 @@ def candle_plan(listing: Listing, timeframes: tuple[str, ...]) -> Plan:
 class Kept(msgspec.Struct, array_like=True):
     """A maker as it is kept."""
 
-    places: dict[str, tuple[int, int]]
+    places: Reached
     state: bytes
 
 
@@ -41,24 +42,11 @@ class CandleMaker:
     def __init__(self, listing: Listing, instrument: int, timeframes: tuple[str, ...]) -> None:
         self._instrument = instrument
         self._engine = Engine(candle_plan(listing, timeframes))
-        #: (Epoch, place of the event that comes next) by source.
-        self._places: dict[str, tuple[int, int]] = {}
-        self.repeated = 0
+        self._places = Places()
 
     def fresh(self, part: Part) -> EventArray:
         """The events of a message that were not taken yet, by their place in the source's order."""
-        epoch, place = self._places.get(part.source, (part.epoch, 0))
-        if part.epoch < epoch or not len(part.events):
-            return part.events[:0]
-        if part.epoch > epoch:
-            place = 0
-        index = np.arange(part.count) if part.index is None else part.index.astype(np.int64)
-        events = part.events
-        if part.first < place:
-            events = events[int(np.searchsorted(index, place - part.first)) :]
-            self.repeated += len(part.events) - len(events)
-        self._places[part.source] = part.epoch, max(place, part.first + int(index[-1]) + 1)
-        return events
+        return self._places.fresh(part)
 
     def take(self, events: EventArray) -> EventArray:
         """Take ticks; returns the candles (dtype COMMAND, kind CANDLE, with the platform's instrument) that closed."""
@@ -80,9 +68,9 @@ class CandleMaker:
 
     def kept(self) -> Kept:
         """Everything, for `restore`."""
-        return Kept(self._places, self._engine.checkpoint())
+        return Kept(self._places.reached, self._engine.checkpoint())
 
     def restore(self, kept: Kept) -> None:
         """Go on from what was kept. JournalError when it is of another version, or of other timeframes."""
         self._engine.restore(kept.state)
-        self._places = dict(kept.places)
+        self._places = Places(kept.places)

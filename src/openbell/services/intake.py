@@ -21,6 +21,15 @@ def concatenated(parts: Sequence[EventArray]) -> EventArray:
     return parts[0] if len(parts) == 1 else join(parts)
 
 
+def by_symbol(events: EventArray, symbols: Sequence[str]) -> list[tuple[str, EventArray]]:
+    """The events of each symbol, in order; `symbols` are the names of the instruments."""
+    instruments = np.unique(events["instrument"])
+    if len(instruments) == 1:
+        return [(symbols[int(instruments[0])], events)]
+    plain = events.view(f"V{events.dtype.itemsize}")
+    return [(symbols[int(index)], plain[events["instrument"] == index].view(events.dtype)) for index in instruments]
+
+
 def numbered(events: EventArray, seq: int, now: int) -> tuple[EventArray, int]:
     """A copy of events in their place in a total order after the event `seq` at the time `now` (ns), and how many times were raised.
 

@@ -81,8 +81,9 @@ class Thresholds:
             ladder.discard(gone)
 
     def take(self, prices: FloatArray) -> list[tuple[int, int]]:
-        """Compare with prices, in order. Returns (id, index of the price that met it) of the alerts that are met, which are then forgotten."""
-        if not len(prices):
+        """Compare with prices, in order. Returns (id, index of the price that met it) of the alerts that are met; they stand no more."""
+        if not len(prices) or self._are_quiet(prices):
+            self.last = float(prices[-1]) if len(prices) else self.last
             return []
         waiting, self._crossing = self._crossing, Ladder()
         is_at = waiting.targets == prices[0]
@@ -94,6 +95,11 @@ class Thresholds:
         ids, rows = (np.concatenate(columns) for columns in zip(*found, strict=True))
         order = np.lexsort((ids, rows))
         return list(zip(ids[order].tolist(), rows[order].tolist(), strict=True))
+
+    def _are_quiet(self, prices: FloatArray) -> bool:
+        """Whether no price meets anything, nor says on which side it is."""
+        higher, lower = self._higher.targets, self._lower.targets
+        return not (len(self._crossing) or (len(higher) and higher[0] <= prices.max()) or (len(lower) and -lower[0] >= prices.min()))
 
     def _stand(self, ids: IntArray, targets: FloatArray, price: float | None) -> None:
         """Alerts for a crossing wait on the side on which the price is not."""
