@@ -45,7 +45,7 @@ def up(
     from openbell.cli.terminal import Terminal
     from openbell.config import load_settings
     from openbell.services.markets import make_feed
-    from openbell.services.plans import check_feed, symbols_of
+    from openbell.services.plans import check_feed, check_fill, symbols_of
 
     arguments = {
         "server.host": host, "server.port": port, "feed.source": feed, "feed.speed": speed,
@@ -54,6 +54,7 @@ def up(
     settings = load_settings(config, arguments)
     trading = settings.trading
     check_feed(settings.feed, trading.strategies)
+    check_fill(trading)
     if processes:
         from openbell.cli.up_processes import run_in_processes
 

@@ -128,11 +128,12 @@ class StrategySettings(Section, frozen=True):
 
 
 class TradingSettings(Section, frozen=True):
-    """The bus, the journal, the simulated venue, and the strategies."""
+    """The bus, the journal, the venue, and the strategies."""
 
     event_bus_buffer: Count = 1000
     data_dir: str = "data"
     fee_bps: Amount = 10.0
+    fill: Literal["next", "prevailing", "outside"] = "next"  # at the next event, at the price that stands, or by `openbell serve orders`
     timeframes: tuple[str, ...] = ("1s", "5s", "1m", "5m")
     strategies: tuple[StrategySettings, ...] = ()
 

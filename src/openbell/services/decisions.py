@@ -19,7 +19,7 @@ from openbell.services.instructions import instructions
 from openbell.services.names import Names
 from openbell.services.processes.edge import Edge
 from openbell.services.service import Service
-from openbell.services.topics import COMMANDS, EXECUTIONS, ORDERS
+from openbell.services.topics import COMMANDS, EXECUTIONS, ORDERS, ORDERS_GROUP
 from openbell.services.trading import Decided
 
 #: Of a run's number.
@@ -57,6 +57,15 @@ class DecisionPublisher(Service):
         self._names = Names(plan)
         self._confirm = confirm
         self._inbox = bus.subscribe(COMMANDS)
+        self._told: dict[str, int] = {}
+
+    async def start(self) -> None:
+        """See that the queues of the orders service are there: what is said before it has ever run waits for it."""
+        queues = self._edge.orders.subscribe([self._edge.name(topic) for topic in (ORDERS, EXECUTIONS)], ORDERS_GROUP)
+        try:
+            await queues.ready()
+        finally:
+            queues.close()
 
     async def run(self) -> None:
         """Until the commands are closed and drained."""
@@ -72,13 +81,19 @@ class DecisionPublisher(Service):
         """Orders first: they are what waits outside."""
         for item in instructions(self._names, self._run, decided.first, decided.commands):
             if isinstance(item, OrderInstruction):
-                await self._edge.orders.send(self._edge.name(ORDERS), encode_order(item), self._run)
+                topic, payload = ORDERS, encode_order(item)
             else:
-                await self._edge.orders.send(self._edge.name(EXECUTIONS), encode_execution(item), self._run)
+                topic, payload = EXECUTIONS, encode_execution(item)
+            await self._edge.orders.send(self._edge.name(topic), payload, self._run)
+            self._told[f"{topic} {self._run}"] = item.index + 1
         seq = int(decided.commands[-1]["seq"])
         payload = encode_decisions(self._run, self._plan, decided.first, decided.commands, seq)
         await self._edge.market.send(self._edge.name(COMMANDS), payload, self._run)
         self.processed += len(decided.commands)
+
+    def progress(self) -> dict[str, int]:
+        """By topic and run, the index behind the last command that the orders service is told of, as that counts it."""
+        return dict(self._told)
 
     @property
     def detail(self) -> str:

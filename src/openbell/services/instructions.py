@@ -1,4 +1,7 @@
-"""What a trader's commands mean for the orders service: orders to place, change and cancel, and what the simulated venue did with them."""
+"""What a trader's commands mean for the orders service: orders to place, change and cancel, and what the simulated venue did with them.
+
+An order that our own checks denied never leaves. It is told for the record, as one of the simulated venue, so that nobody sends it.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,9 +20,10 @@ def instructions(names: Names, run: str, first: int, commands: Any) -> Iterator[
     """The instructions and, where the venue is simulated, its answers among commands of a run, the first of which has this index."""
     is_outside = names.plan.venue.fill_model == enums.FILL_OUTSIDE
     wanted = tuple(_ACTIONS) if is_outside else (*_ACTIONS, *_ANSWERS)
-    for row in np.flatnonzero(np.isin(commands["kind"], wanted)):
+    is_denied = (commands["kind"] == enums.ORDER) & (commands["status"] == enums.DENIED)
+    for row in np.flatnonzero(np.isin(commands["kind"], wanted) | is_denied):
         command = commands[row]
-        make = _instruction if int(command["kind"]) in _ACTIONS else _execution
+        make = _instruction if is_denied[row] or int(command["kind"]) in _ACTIONS else _execution
         yield make(names, run, first + int(row), command)
 
 
@@ -28,13 +32,14 @@ def _instruction(names: Names, run: str, index: int, command: Any) -> OrderInstr
     order_type: Any = enums.ORDER_TYPE_NAMES.get(int(command["order_type"]), "")
     force: Any = enums.TIME_IN_FORCE_NAMES.get(int(command["time_in_force"]), "")
     status: Any = enums.STATUS_NAMES.get(int(command["status"]), "")
+    is_denied = command["status"] == enums.DENIED
     return OrderInstruction(
         run=run,
         strategy=names.strategies[command["strategy"]],
         client_order_id=f"{run}-{command['order_id']}",
         order_id=int(command["order_id"]),
         symbol=names.symbols[instrument],
-        action=_ACTIONS[int(command["kind"])],
+        action="submit" if is_denied else _ACTIONS[int(command["kind"])],
         side=side_of(command),
         type=order_type,
         time_in_force=force,
@@ -47,7 +52,7 @@ def _instruction(names: Names, run: str, index: int, command: Any) -> OrderInstr
         ts=int(command["ts"]),
         seq=int(command["seq"]),
         index=index,
-        venue="outside" if names.plan.venue.fill_model == enums.FILL_OUTSIDE else "paper",
+        venue="outside" if names.plan.venue.fill_model == enums.FILL_OUTSIDE and not is_denied else "paper",
     )
 
 

@@ -57,11 +57,20 @@ def _plan(trading: TradingSettings, listings: Sequence[Listing], strategies: Seq
     return Plan(
         listings=tuple(listings),
         assignments=tuple(assignments),
-        venue=Venue(fee_taker_bps=trading.fee_bps),
+        venue=Venue(trading.fill, trading.fee_bps),
         candles=trading.timeframes,
         publish_candles=True,
         equity_interval_ns=SECOND,
     )
+
+
+def check_fill(trading: TradingSettings) -> None:
+    """Raise ConfigError where orders are to be filled outside by a platform that runs in one process."""
+    if trading.fill == "outside":
+        raise ConfigError(
+            "trading.fill is outside, and everything runs in one process", "next or prevailing",
+            "choose one of these, or run each service in a process of its own: openbell serve orders",
+        )  # fmt: skip
 
 
 def check_feed(settings: FeedSettings, strategies: Sequence[StrategySettings]) -> None:

@@ -25,6 +25,8 @@ CANDLES = "candles"
 #: What the orders service has to do, and what became of it at the venue, by run.
 ORDERS = "orders"
 EXECUTIONS = "executions"
+#: The group of the orders service, which reads both.
+ORDERS_GROUP = "orders"
 #: Answers to requests, by who asked.
 ANSWERS = "answers"
 #: Typed messages for services and from them.

@@ -91,7 +91,8 @@ class OrderStore:
         for values in self._asked(_FILL_COLUMNS, "executions", ids, "ORDER BY ts"):
             fills.setdefault(values[2], []).append(FillRow(*values))
         rows = {values[0]: OrderRow(*values) for values in self._asked(_ORDER_COLUMNS, "orders", ids)}
-        counts = {id: count for id, count in self._asked("client_order_id, count(*)", "answers", ids, "GROUP BY client_order_id")}
+        answers = self._asked("client_order_id, count(*)", "answers", ids, "GROUP BY client_order_id")
+        counts = dict(tuple(values) for values in answers)
         return [StoredOrder(rows[id], tuple(fills.get(id, ())), counts.get(id, 0), tuple(intents[id])) for id in ids if id in intents]
 
     def answers(self, ids: Sequence[str]) -> list[Answer]:

@@ -22,10 +22,8 @@ from openbell.services.orders.ledger import Item, Ledger, lot_size_of, order_of
 from openbell.services.orders.outbox import Outbox
 from openbell.services.orders.record import is_for_the_record, record_execution, record_order
 from openbell.services.service import Service
-from openbell.services.topics import EXECUTIONS, ORDERS
+from openbell.services.topics import EXECUTIONS, ORDERS, ORDERS_GROUP
 
-#: The group that reads instructions, and the executions of the simulated venue.
-GROUP = "orders"
 #: Messages in one batch.
 MESSAGES_MAX = 512
 
@@ -113,7 +111,7 @@ class OrderService(Service):
             self._over.set_exception(error)
 
     async def _read(self) -> None:
-        subscription = cast(RetrySubscription, self._bus.subscribe((self._orders, self._executions), GROUP))
+        subscription = cast(RetrySubscription, self._bus.subscribe((self._orders, self._executions), ORDERS_GROUP))
         self._subscription = subscription
         try:
             await subscription.ready()

@@ -10,7 +10,8 @@ from openbell.adapters.stores.database import open_database
 from openbell.adapters.stores.orders import OrderStore, fills_of, orders_of
 from openbell.errors import BrokerError, DataError, OrderInDoubtError, OrderRefusedError, UnreachableError
 from openbell.model.plan import Listing
-from openbell.services.orders.service import GROUP, OrderService
+from openbell.services.orders.service import OrderService
+from openbell.services.topics import ORDERS_GROUP
 from tests.contracts.buses import comes
 from tests.queues import QueueBus
 from tests.simulation.venue import Book
@@ -136,7 +137,7 @@ class Scene:
         self.database = open_database(folder / "platform.db")
         self.bus = QueueBus()
         for topic in NAMES:
-            self.bus.bind(topic, GROUP)
+            self.bus.bind(topic, ORDERS_GROUP)
         self.broker = broker
         self.service = None
         self.running = None
