@@ -388,20 +388,21 @@ async def test_a_message_that_is_too_large_is_refused_at_once(connect):
 async def test_large_messages_go_through_in_bounded_loads(tmp_path):
     """A hundred messages of 2 MB, written and read in several round trips each."""
     own = OwnRedis(tmp_path, "--appendonly", "no").start()
-    large = Topic("large", Overflow.BLOCK, 200)
-    made = own.streams(large)
-    subscription = made.subscribe("large")
-    await subscription.ready()
-    sent = [bytes([number]) * 2_000_000 for number in range(100)]
+    try:
+        made = own.streams(Topic("large", Overflow.BLOCK, 200))
+        subscription = made.subscribe("large")
+        await subscription.ready()
+        sent = [bytes([number]) * 2_000_000 for number in range(100)]
 
-    async def write():
-        for payload in sent:
-            await made.send("large", payload)
+        async def write():
+            for payload in sent:
+                await made.send("large", payload)
 
-    async with asyncio.timeout(SECONDS):
-        _, found = await asyncio.gather(write(), gather(subscription, 100))
-    assert [message.payload for message in found] == sent
-    await own.end()
+        async with asyncio.timeout(SECONDS):
+            _, found = await asyncio.gather(write(), gather(subscription, 100))
+        assert [message.payload for message in found] == sent
+    finally:
+        await own.end()
 
 
 @pytest.mark.parametrize("kind", [RedisStreamBus, RedisPubSubBus])
