@@ -52,6 +52,7 @@ def test_the_demo_in_processes_decides_as_in_one(client, expected, tmp_path, mar
     assert (result["decision_hash"], result["state_hash"]) == (expected.decision_hash, expected.state_hash)
     assert result["identical"]
     assert (result["ticks"], result["orders"], result["fills"]) == (107_593, 51, 51)
+    assert result["recorded"] == {"orders": 51, "fills": 51, "identical": True}
     assert round(result["final_equity"], 2) == 494_364.08
 
 

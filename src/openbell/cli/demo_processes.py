@@ -1,5 +1,6 @@
 """The demo with each service in a process of its own, over real servers, to the end of the recording; and what came of it."""
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -12,14 +13,17 @@ from typing import Any
 import msgspec
 
 from openbell.adapters.stores.base import Journal
+from openbell.adapters.stores.database import Reading, open_database
+from openbell.adapters.stores.orders import fills_of, orders_of
 from openbell.cli.demo import strategies
 from openbell.cli.demo_exit import write_json
 from openbell.config import load_settings
 from openbell.engine.engine import Engine
 from openbell.engine.plan import Plan
+from openbell.model import enums
 from openbell.services.processes.edge import check_buses
 from openbell.services.processes.fleet import Fleet, environment_of
-from openbell.services.processes.process import open_journal
+from openbell.services.processes.process import database_place, open_journal
 from openbell.services.processes.status import ProcessHealth
 
 #: Who has to be there before the first tick, in the order in which they are started.
@@ -44,6 +48,8 @@ def run_in_processes(speed: str, json: Path | None, data_dir: Path | None) -> No
             fleet.stop()
         with open_journal(settings, "main", writable=False) as journal:
             result = result_of(journal, seconds)
+            with contextlib.closing(open_database(database_place(settings))) as database:
+                result["recorded"] = recorded(journal, result["run"], database)
     if json is not None:
         write_json(json, result)
     print(
@@ -52,6 +58,9 @@ def run_in_processes(speed: str, json: Path | None, data_dir: Path | None) -> No
         f"final equity {result['final_equity']:,.2f}"
     )
     print(f"decisions {result['decision_hash']}\nstate     {result['state_hash']}")
+    record = result["recorded"]
+    whose = "those of the journal" if record["identical"] else "NOT those of the journal"
+    print(f"on record {record['orders']:,} orders, {record['fills']:,} fills: {whose}")
 
 
 def write_config(folder: Path, speed: str, traders: Mapping[str, str] | None = None) -> Path:
@@ -76,11 +85,18 @@ def play(fleet: Fleet) -> float:
     published = ingest.progress["publisher"]["confirmed"]
     trader = fleet.wait("trader", lambda health: health.progress["trader"]["events"] >= published, "at the last tick", PATIENCE_S)
     commands = trader.progress["trader"]["commands"]
-    fleet.wait("trader", lambda health: health.progress["trader"]["sent"] >= commands, "confirmed", 30.0)
+    told = fleet.wait("trader", lambda health: health.progress["trader"]["sent"] >= commands, "confirmed", 30.0).progress["decisions"]
     fleet.wait("portfolio", lambda health: health.progress["portfolio"]["commands main"] >= commands, "at the last command", 30.0)
+    fleet.wait("orders", lambda health: has_recorded(health, told), "at the last order", 30.0)
     seconds = time.perf_counter() - began
     fleet.wait("processor", caught_up(), "at the last tick", 30.0)
     return seconds
+
+
+def has_recorded(health: ProcessHealth, told: Mapping[str, int]) -> bool:
+    """Whether the orders service has stored all that it was told."""
+    recorded = health.progress.get("orders", {})
+    return all(recorded.get(name, 0) >= index for name, index in told.items())
 
 
 def caught_up() -> Callable[[ProcessHealth], bool]:
@@ -125,3 +141,22 @@ def result_of(journal: Journal, seconds: float) -> dict[str, Any]:
         "decision_hash": digest.hexdigest(),
         "state_hash": engine.state_hash(),
     }
+
+
+def recorded(journal: Journal, run: str, database: Reading) -> dict[str, Any]:
+    """How many orders and fills the orders service has on record, and whether they are exactly those of the journal."""
+    orders: dict[str, tuple[str, int, int]] = {}
+    fills: dict[str, tuple[str, int, float, int]] = {}
+    for batch in journal.batches(run):
+        for index, command in enumerate(batch.commands, batch.first_command):
+            if command["kind"] not in (enums.SUBMIT, enums.MODIFY, enums.ORDER, enums.FILL):
+                continue
+            id, lots, filled = f"{run}-{command['order_id']}", int(command["quantity"]), int(command["filled"])
+            known = orders.get(id, ("", 0, 0))
+            if command["kind"] == enums.FILL:
+                fills[f"{run}:{index}"] = id, lots, float(command["price"]), int(command["amount"])
+            is_asked = command["kind"] in (enums.SUBMIT, enums.MODIFY) or command["status"] == enums.DENIED
+            quantity = max(lots if is_asked else known[1], filled)
+            orders[id] = enums.STATUS_NAMES[int(command["status"])], quantity, filled
+    found = orders_of(database, run), fills_of(database, run)
+    return {"orders": len(found[0]), "fills": len(found[1]), "identical": found == (orders, fills)}
