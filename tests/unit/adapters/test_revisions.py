@@ -11,10 +11,11 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from openbell.adapters.stores.database import open_database, revision_of
+from openbell.adapters.stores.candles import open_candles
+from openbell.adapters.stores.database import Address, open_database, revision_of
 from openbell.adapters.stores.revisions import MIGRATIONS, NEWEST, REVISIONS, upgrade
 from openbell.adapters.stores.sqlite_database import APPLICATION_ID, SqliteDatabase
-from openbell.errors import JournalError, StorageError
+from openbell.errors import ConfigError, JournalError, StorageError
 
 #: What was written before there were revisions.
 BEFORE_REVISIONS = f"""
@@ -151,6 +152,14 @@ def test_an_upgrade_that_fails_leaves_the_file_as_it_was(tmp_path):
         SqliteDatabase(path)
     assert tables(path) == before
     assert revision_of(path) == REVISIONS[0]
+
+
+def test_a_driver_that_is_not_installed_is_named(monkeypatch):
+    """With the command that installs it, before anything is imported."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    for ask in (open_database, revision_of, open_candles):
+        with pytest.raises(ConfigError, match=r"driver is not installed; .*Install it: pip install 'openbell\[services\]'"):
+            ask(Address())
 
 
 def test_files_that_are_not_ours(tmp_path):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from openbell.adapters.stores.candles_base import COLUMNS, CandleStore, Row, Series
-from openbell.adapters.stores.database import Address, Database, Statements
+from openbell.adapters.stores.database import Address, Database, Statements, need_driver
 from openbell.adapters.stores.progress import Advance, Progress, move, read_progress
 from openbell.adapters.stores.sqlite_database import SqliteDatabase
 
@@ -54,6 +54,7 @@ def open_candles(place: Path | Address) -> CandleStore:
     """The candles of a database, which is brought to the newest revision."""
     if isinstance(place, Path):
         return SqliteCandleStore(place)
+    need_driver()
     from openbell.adapters.stores.postgres_candles import PostgresCandleStore
 
     return PostgresCandleStore(place)

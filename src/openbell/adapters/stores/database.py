@@ -7,8 +7,11 @@ from its beginning; what must not happen twice goes with a step of progress (`op
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+
+from openbell.errors import ConfigError
 
 T = TypeVar("T")
 Values = Sequence[object]
@@ -65,6 +68,7 @@ def open_database(place: Path | Address) -> Database:
         from openbell.adapters.stores.sqlite_database import SqliteDatabase
 
         return SqliteDatabase(place)
+    need_driver()
     from openbell.adapters.stores.postgres import PostgresDatabase
 
     return PostgresDatabase(place)
@@ -76,6 +80,15 @@ def revision_of(place: Path | Address) -> str | None:
         from openbell.adapters.stores.sqlite_database import sqlite_revision
 
         return sqlite_revision(place)
+    need_driver()
     from openbell.adapters.stores.postgres import postgres_revision
 
     return postgres_revision(place)
+
+
+def need_driver() -> None:
+    """Raise ConfigError when what talks to PostgreSQL is not installed."""
+    if find_spec("psycopg") is None or find_spec("psycopg_pool") is None:
+        raise ConfigError(
+            "PostgreSQL is set, and its driver is not installed", "psycopg", "install it: pip install 'openbell[services]'"
+        )
