@@ -89,6 +89,4 @@ def revision_of(place: Path | Address) -> str | None:
 def need_driver() -> None:
     """Raise ConfigError when what talks to PostgreSQL is not installed."""
     if find_spec("psycopg") is None or find_spec("psycopg_pool") is None:
-        raise ConfigError(
-            "PostgreSQL is set, and its driver is not installed", "psycopg", "install it: pip install 'openbell[services]'"
-        )
+        raise ConfigError("PostgreSQL is set, and its driver is not installed", "psycopg", "install it: pip install 'openbell[services]'")
