@@ -102,7 +102,8 @@ class Venue:
         self.ledger = os.open(folder / "ledger.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self.listeners = set()
         self.book = Book(self.write, self.tell)
-        self.server = None
+        self.server = self.leaving = None
+        self.is_away = False
         self.port = 0
 
     def write(self, **line):
@@ -128,6 +129,7 @@ class Venue:
             reset(writer)
         await asyncio.sleep(AWAY_S)
         await self.open()
+        self.is_away = False
 
     async def serve(self, reader, writer):
         with contextlib.suppress(OSError):
@@ -175,8 +177,9 @@ class Venue:
                 found = self.book.report(request["id"])
                 writer.write(json.dumps({"refused": refused} if refused else {"found": found}).encode() + b"\n")
                 await writer.drain()
-                if trouble == "away" and self.server.is_serving():
-                    asyncio.get_running_loop().create_task(self.go_away())
+                if trouble == "away" and not self.is_away:
+                    self.is_away = True
+                    self.leaving = asyncio.create_task(self.go_away())
 
     def drawn(self):
         number = self.draw.uniform(0, 100)
