@@ -97,8 +97,10 @@ class MarketService(Service):
     def _make(self, own: Made, part: Any) -> list[EventArray]:
         """Take one message into candles; returns its ticks that are new."""
         if isinstance(part, Part) and not part.symbol:
-            for maker in own.makers.values():
-                own.closed.append(maker.take(maker.fresh(part)))
+            for maker in own.makers.values():  # the message comes once for every symbol of the partition
+                events = maker.fresh(part)
+                if len(events):
+                    own.closed.append(maker.take(events))
             return []
         found = []
         for symbol, events in [(part.symbol, part.events)] if isinstance(part, Part) else by_symbol(part.events, self._names.symbols):
