@@ -11,17 +11,22 @@ import msgspec
 import structlog
 
 from openbell.adapters.buses.base import Bus
+from openbell.adapters.messages.alerts import Alert, decode_alert
 from openbell.adapters.messages.market import decode_candles
 from openbell.errors import DataError
+from openbell.model.time import MILLISECOND
 from openbell.services.names import Names
 from openbell.services.processes.edge import Edge
 from openbell.services.service import Service
 from openbell.services.speed_layer import SpeedLayer
 from openbell.services.topics import CANDLES, OPEN_CANDLES, PRICES, SERVICES, VIEWS
+from openbell.services.views import Alert as AlertView
 from openbell.services.views import Candle, PlacedPrice, ServiceView
 
 #: After so many seconds without a word a process counts as gone.
 SILENT_S = 5.0
+#: Alerts that are remembered, so that what is told again is not shown again.
+KNOWN_MAX = 10_000
 
 log = structlog.get_logger("display")
 
@@ -106,6 +111,7 @@ class ClosedCandleReader(Service):
                         for candle in self._candles(message.payload):
                             await self._bus.send(VIEWS, ("candles", candle), "candles")
                     self.processed += 1
+                subscription.ack()
         finally:
             subscription.close()
 
@@ -121,6 +127,52 @@ class ClosedCandleReader(Service):
             return []
         bars["instrument"] = instrument
         return [self._names.candle(bar) for bar in bars]
+
+
+class AlertReader(Service):
+    """Brings alerts that were triggered to whoever watches, each once, however often it is told of."""
+
+    name = "alert-reader"
+
+    def __init__(self, bus: Bus, orders: Bus, topic: str) -> None:
+        super().__init__()
+        self._bus = bus
+        self._orders = orders
+        self._topic = topic
+        self._known: dict[tuple[str, int], None] = {}
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        subscription = self._orders.subscribe(self._topic)
+        try:
+            while messages := await subscription.take():
+                for message in messages:
+                    try:
+                        await self._show(decode_alert(message.payload))
+                    except DataError as error:
+                        log.warning("alert refused", error=str(error))
+                subscription.ack()
+        finally:
+            subscription.close()
+
+    async def _show(self, alert: Alert) -> None:
+        key = alert.id, alert.ts_triggered
+        if key in self._known:
+            return
+        self._known[key] = None
+        if len(self._known) > KNOWN_MAX:
+            del self._known[next(iter(self._known))]
+        self.processed += 1
+        if self._bus.has_subscribers(VIEWS):
+            await self._bus.send(VIEWS, ("alerts", alert_view(alert)), "alerts")
+
+
+def alert_view(alert: Alert) -> AlertView:
+    """An alert as it is shown."""
+    triggered = (alert.ts_triggered // MILLISECOND, alert.triggered_price) if alert.ts_triggered else (None, None)
+    return AlertView(
+        alert.id, alert.symbol, alert.condition, alert.target_price, alert.status, alert.ts_created // MILLISECOND, *triggered
+    )  # fmt: skip
 
 
 class Herald(Service):

@@ -29,10 +29,10 @@ EXECUTIONS = "executions"
 ORDERS_GROUP = "orders"
 #: Answers to requests, by who asked.
 ANSWERS = "answers"
+#: Alerts that were triggered. With the orders, where a message waits for a reader that is away.
+ALERTS = "alerts"
 #: Typed messages for services and from them.
 CONTROL = "control"
-#: How the services of each process stand, by process.
-SERVICES = "services"
 #: How the services of each process stand, by process.
 SERVICES = "services"
 
@@ -61,7 +61,7 @@ def market_topics(buffer: int, partitions: int) -> tuple[Topic, ...]:
 
 def order_topics(buffer: int) -> tuple[Topic, ...]:
     """Those of the bus for orders."""
-    return tuple(Topic(name, Overflow.BLOCK, buffer) for name in (ORDERS, EXECUTIONS, REQUESTS, ANSWERS))
+    return tuple(Topic(name, Overflow.BLOCK, buffer) for name in (ORDERS, EXECUTIONS, REQUESTS, ANSWERS, ALERTS))
 
 
 def control_topics(buffer: int) -> tuple[Topic, ...]:

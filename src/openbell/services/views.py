@@ -93,6 +93,19 @@ class Signal(msgspec.Struct):
     ts: int
 
 
+class Alert(msgspec.Struct):
+    """A price alert as it stands."""
+
+    id: str
+    symbol: str
+    condition: str
+    target_price: float
+    status: str
+    ts_created: int
+    ts_triggered: int | None  # of the tick that met the condition
+    triggered_price: Number  # of that tick
+
+
 class Position(msgspec.Struct):
     """What a strategy holds of an instrument, at the latest price."""
 

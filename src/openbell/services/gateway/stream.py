@@ -13,7 +13,7 @@ from openbell.services.gateway.client import Client, Subscribe
 from openbell.services.topics import OPEN_CANDLES, PRICES, VIEWS
 from openbell.services.views import Candle, Snapshot
 
-CHANNELS = ("prices", "candles", "orders", "fills", "signals", "portfolio", "equity", "strategies", "services")
+CHANNELS = ("prices", "candles", "orders", "fills", "signals", "alerts", "portfolio", "equity", "strategies", "services")
 CLIENTS_MAX = 64
 SUBSCRIPTIONS_MAX = 200
 #: The beat of the display, and what is told every so many beats.

@@ -7,7 +7,7 @@ from openbell.adapters.stores.redis_speed_layer import RedisSpeedLayer
 from openbell.errors import JournalError
 from openbell.services.archive import CandleArchive
 from openbell.services.decisions import DecisionReader
-from openbell.services.display import ClosedCandleReader, DisplayReader
+from openbell.services.display import AlertReader, ClosedCandleReader, DisplayReader
 from openbell.services.gateway.backstage import Backstage
 from openbell.services.gateway.service import GatewayService
 from openbell.services.names import Names
@@ -17,6 +17,7 @@ from openbell.services.processes.portfolio import take_up
 from openbell.services.processes.process import Process, database_place
 from openbell.services.requests import RemoteAsk
 from openbell.services.speed_layer import SpeedLayer
+from openbell.services.topics import ALERTS
 from openbell.services.trading import Decided
 
 #: How long (seconds) to wait for the portfolio service to store what was missed.
@@ -58,6 +59,7 @@ async def build(process: Process) -> None:
         portfolio,
         display,
         ClosedCandleReader(bus, edge, names),
+        AlertReader(bus, edge.orders, edge.name(ALERTS)),
         ask,
         GatewayService(backstage, process.opened, None, process.settings.server.allowed_hosts),
         DecisionReader(bus, edge, process.plans, start),

@@ -1,0 +1,72 @@
+"""Tells others of alerts that were triggered, at least once, with the same id however often."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from openbell.adapters.buses.base import Bus
+from openbell.adapters.messages.alerts import Alert, encode_alert
+from openbell.adapters.stores.alerts import AlertRow, AlertStore
+from openbell.services.service import Service
+
+#: Alerts told of before the bus has to confirm them, and how long (seconds) the last ones may take when the process stops.
+TOLD_MAX = 500
+LAST_WORDS_S = 2.0
+
+log = structlog.get_logger("alerts")
+
+
+class AlertTeller(Service):
+    """Tells of the alerts of some symbols that were triggered, and marks them once the bus has them; looks when there is `news`."""
+
+    name = "teller"
+
+    def __init__(self, bus: Bus, topic: str, store: AlertStore, symbols: Callable[[], set[str]], news: asyncio.Event) -> None:
+        super().__init__()
+        self._bus = bus
+        self._topic = topic
+        self._store = store
+        self._symbols = symbols
+        self._news = news
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            await self.tell()
+
+    async def tell(self) -> None:
+        """Tell of everything that is stored and not marked."""
+        while rows := await asyncio.to_thread(self._store.untold, self._symbols(), TOLD_MAX):
+            for row in rows:
+                await self._bus.send(self._topic, encode_alert(alert_of(row)), row.symbol)
+            await self._bus.flush()
+            await asyncio.to_thread(self._store.tell, [row.id for row in rows])
+            self.processed += len(rows)
+
+    async def stop(self) -> None:
+        """Tell of what the last ticks triggered; what cannot be told now, the next one tells."""
+        try:
+            async with asyncio.timeout(LAST_WORDS_S):
+                await self.tell()
+        except TimeoutError:
+            log.warning("alerts are left to be told by the next one")
+
+    def progress(self) -> dict[str, int]:
+        """How many were told of."""
+        return {"told": self.processed}
+
+    @property
+    def detail(self) -> str:
+        """What it did."""
+        return f"{self.processed:,} alerts told"
+
+
+def alert_of(row: AlertRow) -> Alert:
+    """An alert that was triggered, as the message about it."""
+    return Alert(
+        id=str(row.id), symbol=row.symbol, condition=row.condition, target_price=row.target_price, status="triggered",
+        ts_created=row.created, ts_triggered=row.triggered_ts or 0, triggered_price=row.triggered_price or 0.0,
+    )  # fmt: skip
