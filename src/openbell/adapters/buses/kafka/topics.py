@@ -143,7 +143,9 @@ class KafkaTopics:
             failure = self._watch.failure or (trouble and (_mistake(what, trouble) or self._watch.judge(trouble)))
             if failure:
                 raise failure
-            if trouble and trouble.code() == KafkaError._TIMED_OUT:
+            if trouble and trouble.code() == KafkaError.FENCED_LEADER_EPOCH:
+                self.admin = self._connect()  # the server started again, and this client never notices by itself
+            elif trouble and trouble.code() == KafkaError._TIMED_OUT:
                 log.warning("waiting for Kafka", what=what, error=trouble.str(), check="kafka.servers, kafka.user, kafka.tls")
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
