@@ -94,7 +94,7 @@ class RabbitSubscription:
         """Leave; a waiting `take` returns nothing."""
         if not self._left:
             self._left = True
-            self._inbox.forget(lambda _: True)
+            self._hand_back()
             self._inbox.end()
             self._start(self._leave())
 
@@ -170,7 +170,7 @@ class RabbitSubscription:
         if not self._left:
             self._left = True
             if self._group:
-                self._inbox.forget(lambda _: True)
+                self._hand_back()
             self._inbox.end()
             self._start(self._leave())
         if self._draining is not None:
@@ -209,6 +209,12 @@ class RabbitSubscription:
         """What came over a channel that is gone comes again, unless nobody waits for it any more."""
         if reader.acknowledges and not (self._left and not self._group):
             self._inbox.forget(lambda message: message.reader is reader)
+
+    def _hand_back(self) -> None:
+        """Leave to others what was not taken. Nothing may come after it: to acknowledge that would cover what was handed back."""
+        for reader in self._homes:
+            reader.stop()
+        self._inbox.forget(lambda _: True)
 
     def _share(self, changed: bool) -> None:
         """Step back from the partitions that others should read: from each when somebody came or went, else where we are served."""
