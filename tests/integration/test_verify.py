@@ -1,5 +1,6 @@
 """`openbell verify` over real servers: a marked tick arrives everywhere, or it is said after which stop it was lost."""
 
+import asyncio
 import json
 import os
 import signal
@@ -9,11 +10,13 @@ import urllib.request
 
 import pytest
 
+from openbell.adapters.redis_server import RedisServer
 from openbell.cli.demo_processes import write_config
 from openbell.config import load_settings
 from openbell.model import enums
 from openbell.services.processes.fleet import Fleet, free_port
 from openbell.services.processes.process import open_journal
+from tests.kafka import remove
 from tests.running import until
 from tests.servers import environment, fresh_database
 
@@ -94,6 +97,15 @@ def platform(tmp_path_factory):
         }  # fmt: skip
         with Fleet(config, folder, client) as fleet:
             yield Platform(fleet, config, folder, client)
+        asyncio.run(forget(settings, name))
+
+
+async def forget(settings, name):
+    """Remove what the platform kept under its name in Kafka and Redis."""
+    await remove(settings.kafka.servers, f"{name}.")
+    async with RedisServer.at(settings.redis).client() as redis:
+        async for key in redis.scan_iter(f"{name}.*", 1000):
+            await redis.delete(key)
 
 
 def states(report):
