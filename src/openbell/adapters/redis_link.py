@@ -25,7 +25,7 @@ class RedisLink:
         connection = server.connection()
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                await connection.connect()
+                await connection.connect()  # type: ignore[no-untyped-call]
         except BaseException:
             await connection.disconnect(nowait=True)
             raise

@@ -32,7 +32,8 @@ def run_to_the_end(speed: float, json: Path | None, data_dir: Path | None, fresh
         feed = ReplayFeed(source, speed)
         plan = make_plan(TradingSettings(strategies=strategies()), listings)
         # In the common folder a run of its own kind, so that the page's unfinished session stays the newest of its.
-        chosen = choose_run(journal, "demo", plan, feed.is_over, fresh) if data_dir else choose_run(journal, "recorded", plan, feed.is_over, True)
+        kind, anew = ("demo", fresh) if data_dir else ("recorded", True)
+        chosen = choose_run(journal, kind, plan, feed.is_over, anew)
         prepare(plan)
         platform = Platform(plan, feed, journal, chosen.run, candles / "candles-recorded.db", now_ns())
         seconds = asyncio.run(_play(platform))
