@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from openbell.adapters.stores.base import RECOVERED, Checkpoint
+from openbell.adapters.stores.postgres import connect
 from openbell.adapters.stores.postgres_journal import PostgresJournal
 from openbell.errors import FencedError, JournalError, StorageError, UsageError
 from tests.contracts.test_journal import PLAN, commands, content, events, fill
@@ -201,6 +202,34 @@ def test_a_writer_that_was_cut_off_meets_its_successor(address, proxy):
 
 def fill_from(journal, seq):
     journal.append("r", events(seq, 1), b"", commands(seq, 0))
+
+
+def holders(address):
+    """The connections that hold a lock of ours in this database."""
+    database = "(SELECT oid FROM pg_database WHERE datname = current_database())"
+    return statement(address, f"SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = {database}")
+
+
+def test_what_a_broken_connection_left_behind_is_ended(address, proxy):
+    """The server goes on with a statement whose client is gone, and holds the lock for it: the writer ends that by itself."""
+    with PostgresJournal(through(proxy, address)) as journal, connect(address) as other:
+        journal.create_run("r", PLAN, "source", 1)
+        fill(journal, [2])
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM marks FOR UPDATE")
+        writing = threading.Thread(target=fill_from, args=(journal, 3))
+        writing.start()
+        waiting = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        until(lambda: statement(address, waiting)[0][0], what="a statement that waits")
+        before = holders(address)
+        proxy.cut()
+        proxy.resume()
+        until(
+            lambda: statement(address, "SELECT pid FROM pg_locks WHERE locktype = 'advisory'") not in ([], [(before,)]), what="a new lock"
+        )
+        other.execute("COMMIT")
+        writing.join(30)
+        assert [len(batch.events) for batch in journal.batches("r")] == [2, 1]
 
 
 def test_a_server_that_stays_away(address, proxy):

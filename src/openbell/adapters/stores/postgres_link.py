@@ -32,12 +32,14 @@ class Link:
         #: What others read of who writes.
         self.me = f"pid {os.getpid()} on {socket.gethostname()}"
         self._lock, self._key, self._patience_s = lock, lock_key(*lock.split()), patience_s
+        #: What the server shows of this connection; names there have at most 63 characters.
+        self._name = f"openbell {lock or 'reader'}, {self.me}"[:63]
         self._backend = 0
         self._closed = False
         self._connection = self._connect(take_over)
 
     def _connect(self, take_over: bool = False) -> Connected:
-        connection = connect(self.address, f"openbell {self._lock or 'reader'}, {self.me}"[:63])
+        connection = connect(self.address, self._name)
         try:
             if self._lock:
                 self._take_lock(connection, take_over)
@@ -54,7 +56,7 @@ class Link:
         deadline = monotonic() + ENDING_S
         while connection.execute("SELECT pg_try_advisory_lock(%s)", (self._key,)).fetchone() != (True,):
             holder, name = connection.execute(_HOLDER, (self._key,)).fetchone() or (0, "")
-            if holder and (take_over or holder == self._backend):
+            if holder and (take_over or (holder, name) == (self._backend, self._name)):
                 connection.execute("SELECT pg_terminate_backend(%s)", (holder,))
                 deadline = max(deadline, monotonic() + SILENCE_S)
                 take_over = False
