@@ -1,24 +1,29 @@
 """Redis is stopped or killed in mid-stream, and comes back with all that it had, or without its last second: a server of a test's own."""
 
 import asyncio
+import dataclasses
 import math
 import random
 import time
 from collections import Counter
 
 import pytest
+import uvloop
 
 from openbell.adapters.buses.base import Overflow, Topic
+from openbell.adapters.buses.redis import RedisPubSubBus
 from openbell.adapters.stores.redis_speed_layer import RedisSpeedLayer
 from openbell.adapters.stores.speed_layer import Price
 from openbell.errors import BusError, StorageError
 from tests.contracts.buses import comes, gather
 from tests.redis import OwnRedis
+from tests.simulation.proxy import Proxy
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
 SECONDS = 60.0
 RESTARTS = 20
+CONTROL = Topic("control", Overflow.DROP_OLDEST, 1000)
 ORDERS = Topic("orders", Overflow.BLOCK, 1000)
 TICKS = Topic("ticks", Overflow.BLOCK, 200, 4)
 
@@ -136,6 +141,34 @@ async def test_the_speed_layer_goes_on(own):
         await layer.flush()
     assert await layer.get_prices(["AAPL", "MSFT"]) == {"AAPL": last, "MSFT": last}
     await layer.close()
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_connection_that_was_reset_while_nobody_used_it_is_made_again(tmp_path, loop_factory):
+    """Whatever the event loop says when something is written to it then: the next message goes over a new one."""
+
+    async def work(own, proxy):
+        server = dataclasses.replace(own.server, port=proxy.port)
+        publisher, subscriber = RedisPubSubBus(server, "test"), own.channels(CONTROL)
+        publisher.declare(CONTROL)
+        subscription = subscriber.subscribe("control")
+        await subscription.ready()
+        for number in range(5):
+            publisher.publish("control", b"%d" % number)
+            await publisher.flush()
+            assert numbers(await take(subscription)) == [number]
+            proxy.cut()
+            await asyncio.sleep(0.05)  # the event loop hears of it, and nobody else does
+            proxy.resume()
+        await publisher.close()
+        await own.end()
+
+    own = OwnRedis(tmp_path).start()
+    try:
+        with Proxy("127.0.0.1", own.port) as proxy, asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(work(own, proxy))
+    finally:
+        own.kill()
 
 
 async def test_leaving_while_redis_is_away_takes_a_bounded_time(own):

@@ -50,16 +50,21 @@ class RedisLink:
 
     async def calls(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
         """Send commands together and return their answers, in order; one that is refused has its ResponseError among them."""
-        connection = self._connection
-        if not connection.is_connected:
-            raise ConnectionResetError("the connection is closed")
         async with asyncio.timeout(TIMEOUT_S):
-            await connection.send_packed_command(b"".join(map(pack_command, map(tuple, commands))), check_health=False)
+            await self._write(b"".join(map(pack_command, map(tuple, commands))))
             return [await self._answer() for _ in commands]
 
     async def send(self, *command: Any) -> None:
         """Send a command whose answers `read` gets."""
-        await self._connection.send_packed_command(pack_command(command), check_health=False)
+        await self._write(pack_command(command))
+
+    async def _write(self, packed: bytes) -> None:
+        if not self._connection.is_connected:
+            raise ConnectionResetError("the connection is closed")
+        try:
+            await self._connection.send_packed_command(packed, check_health=False)
+        except RuntimeError as error:  # uvloop's word for a connection that was reset while nobody used it
+            raise ConnectionResetError(f"the connection is closed: {error}") from error
 
     async def read(self, timeout_s: float) -> Any:
         """The next answer, None when there was none within the time."""
