@@ -20,6 +20,7 @@ usage: scripts/services.sh COMMAND [postgres|redis|rabbitmq|kafka ...]      (no 
 
   OPENBELL_SERVICES_PORT_OFFSET   added to every port, so that two checkouts do not collide: 0, or 10 to 20000
   OPENBELL_SERVICES_DIR           another folder than run/, when the users postgres and rabbitmq cannot reach it
+  OPENBELL_SERVICES_KAFKA_ADVERTISED   the port at which Kafka tells its clients to find it, where that is a proxy's
 USAGE
 }
 

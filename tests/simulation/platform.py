@@ -7,11 +7,13 @@ run of the same ticks that nobody disturbed, made in this process.
 import asyncio
 import contextlib
 import os
+import random
 import shutil
 import socket
 import subprocess
 import time
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,11 +33,15 @@ from openbell.model.jit import join
 from openbell.services.names import Names
 from openbell.services.plans import make_plan
 from openbell.services.processes.fleet import Fleet
+from openbell.services.processes.process import open_journal
 from openbell.services.recordings import shipped_session
+from openbell.services.replay import replay
 from openbell.services.trader import Trader
 from tests.servers import ROOT
 
 SERVERS = ("postgres", "redis", "rabbitmq", "kafka")
+#: Where they are, without the offset.
+PORTS = {"postgres": 15432, "redis": 16379, "rabbitmq": 15672, "kafka": 29092}
 SERVICES = ("ingest", "processor", "trader", "portfolio")
 PARTITIONS = 4
 SECONDS = 180.0
@@ -46,14 +52,18 @@ class Servers:
 
     def __init__(self):
         self.folder = ROOT / "run" / f"test-{uuid.uuid4().hex[:12]}"
-        self.offset = next(
-            offset for offset in range(1000, 20000, 10) if all(_is_free(port + offset) for port in (15432, 16379, 15672, 29092))
-        )
+        offsets = list(range(1000, 3600, 10))  # below the ports that the system gives to whoever connects
+        random.shuffle(offsets)  # so that two of them that look at the same time take different ones
+        self.offset = next(offset for offset in offsets if all(_is_free(port + offset) for port in (*PORTS.values(), 29093)))
         self._environment = {**os.environ, "OPENBELL_SERVICES_DIR": str(self.folder), "OPENBELL_SERVICES_PORT_OFFSET": str(self.offset)}
         jars = list((ROOT / "run" / "kafka").glob("jars-*[0-9]"))
         if jars:  # what was fetched once need not be fetched again
             (self.folder / "kafka").mkdir(parents=True)
             (self.folder / "kafka" / jars[0].name).symlink_to(jars[0])
+
+    def set(self, **variables):
+        """Have the servers started with these in their environment."""
+        self._environment |= variables
 
     def run(self, command, *servers):
         done = subprocess.run(
@@ -79,7 +89,11 @@ class Servers:
             execute(settings, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def __enter__(self):
-        self.run("up", *SERVERS)
+        try:
+            self.run("up", *SERVERS)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):
@@ -118,14 +132,15 @@ def undisturbed(folder):
 class Session:
     """The demo's recording through a fleet of processes, at a speed, with whatever happens to them meanwhile."""
 
-    def __init__(self, folder, environment, speed):
+    def __init__(self, folder, environment, speed, **otherwise):
+        """`otherwise`: what stands in the environment of the services, and not in that of who looks at what came out."""
         self.folder = folder
-        self.namespace = f"kill-{uuid.uuid4().hex[:8]}"
+        self.namespace = f"fault-{uuid.uuid4().hex[:8]}"
         self.environment = {**os.environ, **environment, "OPENBELL_BUS__NAMESPACE": self.namespace, "OPENBELL_LOGGING__FORMAT": "json"}
         self.config = write_config(folder, str(speed))
-        self.fleet = Fleet(self.config, folder, self.environment)
+        self.fleet = Fleet(self.config, folder, self.environment | otherwise)
         #: How often each was started again although nobody had killed it.
-        self.restarts = dict.fromkeys(SERVICES, 0)
+        self.restarts = Counter()
 
     def settings(self):
         return load_settings(self.config, {"trading.data_dir": str(self.folder)}, self.environment, self.folder)
@@ -143,6 +158,13 @@ class Session:
         for name in self.fleet.start_again():
             self.restarts[name] += 1
 
+    def live(self, seconds):
+        """Let some time pass in which whatever ends by itself is started again."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.keep_alive()
+            time.sleep(0.02)
+
     def is_over(self):
         """Whether the source has said everything."""
         health = self.fleet.health("ingest")
@@ -159,7 +181,9 @@ class Session:
         commands = trader.progress["trader"]["commands"]
         self._until("trader", lambda health: health.progress["trader"]["sent"] >= commands)
         self._until("portfolio", lambda health: health.progress["portfolio"]["commands main"] >= commands)
-        self._until("processor", caught_up())
+        for name, member in list(self.fleet.members.items()):
+            if member.service == "processor":
+                self._until(name, caught_up())
         if "orders" in self.fleet.members:
             self._until("orders", lambda health: health.checks["orders"].status == "healthy")
         self.fleet.stop()
@@ -240,15 +264,22 @@ def candle_rows(expected):
     return {(c.symbol, c.timeframe, c.ts): (c.open, c.high, c.low, c.close, c.volume, c.trades) for c in candles}
 
 
-def differences(expected, session):
-    """What differs from the run that nobody disturbed, in words; and the counts for the table."""
+def differences(expected, session, foreign=frozenset()):
+    """What differs from the run that nobody disturbed, in words; and the counts for the table.
+
+    `foreign` are the payloads that somebody else sent, which are nothing of the platform's.
+    """
     settings, wrong = session.settings(), []
-    market = asyncio.run(read_topic(session.environment, f"{session.namespace}.stock-prices", PARTITIONS))
-    ticks_twice, ticks = ticks_found(market, expected.names)
+
+    def read(topic, partitions):
+        messages = asyncio.run(read_topic(session.environment, f"{session.namespace}.{topic}", partitions))
+        return [message for message in messages if message.payload not in foreign]
+
+    ticks_twice, ticks = ticks_found(read("stock-prices", PARTITIONS), expected.names)
     lost = len(expected.ticks) - len(ticks)
     if lost:
         wrong.append(f"{lost} ticks are not on the topic")
-    decided, commands_twice = commands_found(asyncio.run(read_topic(session.environment, f"{session.namespace}.commands", 1)))
+    decided, commands_twice = commands_found(read("commands", 1))
     if decided != expected.commands.tobytes():
         wrong.append(f"{len(decided) // COMMAND.itemsize} commands were published, which are not the {len(expected.commands)} expected")
     stored = execute(settings, "SELECT symbol, timeframe, ts, open, high, low, close, volume, trades FROM candles")
@@ -259,3 +290,23 @@ def differences(expected, session):
         other = sum(rows[key] != wanted[key] for key in wanted.keys() & rows.keys())
         wrong.append(f"candles: {missing} missing, {more} too many, {other} different")
     return wrong, {"ticks": len(ticks), "ticks_again": ticks_twice, "commands_again": commands_twice, "candles": len(rows)}
+
+
+def check(session, expected, what, foreign=frozenset()):
+    """Compare with the run that nobody disturbed, and print a line of the table that begins with what was done to the platform."""
+    wrong, counts = differences(expected, session, foreign)
+    with open_journal(session.settings(), "main", writable=False) as journal:
+        again = replay(journal, "main-1")
+        recoveries = journal.run("main-1").recoveries
+    if not again.identical:
+        wrong.append("the journal does not replay to itself")
+    if (again.decision_hash, again.state_hash) != (expected.decision_hash, expected.state_hash):
+        wrong.append("another decision hash or state hash")
+    print(
+        f"{what}, {sum(session.restarts.values())} started again by themselves, {recoveries} recoveries of the trader; "
+        f"{counts['ticks']:,} ticks ({counts['ticks_again']:,} said again), {counts['commands_again']:,} commands said again, "
+        f"{counts['candles']:,} candles; lost 0, doubled 0, hashes equal"
+        if not wrong
+        else f"{what}: {'; '.join(wrong)}"
+    )
+    assert wrong == [], f"{what}: {'; '.join(wrong)}"

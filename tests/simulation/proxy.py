@@ -4,6 +4,7 @@
         client = connect(proxy.host, proxy.port)
         proxy.stall()            # a pulled cable: connections stay open, nothing moves
         proxy.resume()           # everything that was sent meanwhile arrives
+        proxy.slow(0.1)          # a bad line: whatever passes does so a tenth of a second later
         proxy.cut()              # a server gone: open connections are reset, new ones too
         proxy.resume()           # new connections go through again; those that were reset stay so
 
@@ -33,6 +34,9 @@ class Proxy:
         #: Connections that were accepted, and bytes that went through, in both directions.
         self.connections = 0
         self.bytes = 0
+        #: Pieces of data that were held back or delayed, and connections that were reset.
+        self.disturbed = 0
+        self._delay = 0.0
         self._server = (host, port)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
@@ -57,6 +61,7 @@ class Proxy:
 
         def act() -> None:
             self._accepts = False
+            self.disturbed += len(self._open) // 2
             self._reset_all()
 
         self._call(act)
@@ -71,11 +76,20 @@ class Proxy:
 
         self._call(act)
 
+    def slow(self, seconds: float) -> None:
+        """Let each piece of data (64 KB at most) pass so much later, one after the other."""
+
+        def act() -> None:
+            self._delay = seconds
+
+        self._call(act)
+
     def resume(self) -> None:
         """Let everything through again, first what was held back."""
 
         def act() -> None:
             self._accepts = True
+            self._delay = 0.0
             for flow in self._flows.values():
                 flow.set()
 
@@ -115,6 +129,7 @@ class Proxy:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         if not self._accepts:
+            self.disturbed += 1
             _reset(writer)
             return
         try:
@@ -140,6 +155,9 @@ class Proxy:
         """Until one side ends or breaks; then the other is closed too."""
         try:
             while data := await reader.read(CHUNK_BYTES):
+                self.disturbed += self._delay > 0 or not flow.is_set()
+                if self._delay:
+                    await asyncio.sleep(self._delay)
                 await flow.wait()
                 writer.write(data)
                 await writer.drain()

@@ -4,14 +4,11 @@
 """
 
 import os
-import time
 
 import numpy as np
 import pytest
 
-from openbell.services.processes.process import open_journal
-from openbell.services.replay import replay
-from tests.simulation.platform import SERVERS, SERVICES, Servers, Session, differences, undisturbed
+from tests.simulation.platform import SERVERS, SERVICES, Servers, Session, check, undisturbed
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
@@ -42,26 +39,6 @@ def speed_for(kills, life):
     return max(1.0, 660.0 / seconds)
 
 
-def check(session, expected, what, fired):
-    """Compare with the run that nobody disturbed, and print a line of the table."""
-    wrong, counts = differences(expected, session)
-    with open_journal(session.settings(), "main", writable=False) as journal:
-        again = replay(journal, "main-1")
-        recoveries = journal.run("main-1").recoveries
-    if not again.identical:
-        wrong.append("the journal does not replay to itself")
-    if (again.decision_hash, again.state_hash) != (expected.decision_hash, expected.state_hash):
-        wrong.append("another decision hash or state hash")
-    print(
-        f"{what:10} {fired:4} kills, {sum(session.restarts.values())} started again by themselves, {recoveries} recoveries of the trader; "
-        f"{counts['ticks']:,} ticks ({counts['ticks_again']:,} said again), {counts['commands_again']:,} commands said again, "
-        f"{counts['candles']:,} candles; lost 0, doubled 0, hashes equal"
-        if not wrong
-        else f"{what}: {'; '.join(wrong)}"
-    )
-    assert wrong == [], f"{what}, seed {SEED}: {'; '.join(wrong)}"
-
-
 @pytest.mark.timeout(120 + 30 * KILLS)
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_killed_at_random(servers, expected, tmp_path, name):
@@ -75,14 +52,14 @@ def test_a_service_killed_at_random(servers, expected, tmp_path, name):
             for _ in range(KILLS):
                 if generator.random() < 2 / 3:
                     session.fleet.wait_healthy(name)
-                wait_alive(session, generator.uniform(*LIFE_S))
+                session.live(generator.uniform(*LIFE_S))
                 if session.fleet.members[name].process.poll() is None:
                     session.fleet.kill(name)
                     fired += 1
                 session.fleet.start(name)
             session.finish(len(expected.ticks))
         assert fired == KILLS
-        check(session, expected, name, fired)
+        check(session, expected, f"{name:10} {fired:4} kills, seed {SEED}")
 
 
 @pytest.mark.timeout(120 + 60 * KILLS)
@@ -95,16 +72,8 @@ def test_a_server_killed_at_random(servers, expected, tmp_path, server):
         with session.fleet:
             session.start()
             for _ in range(KILLS):
-                wait_alive(session, generator.uniform(*SERVER_LIFE_S))
+                session.live(generator.uniform(*SERVER_LIFE_S))
                 servers.run("kill", server)
                 servers.run("start", server)
             session.finish(len(expected.ticks))
-        check(session, expected, server, KILLS)
-
-
-def wait_alive(session, seconds):
-    """Let some time pass in which whatever ends by itself is started again."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        session.keep_alive()
-        time.sleep(0.02)
+        check(session, expected, f"{server:10} {KILLS:4} kills, seed {SEED}")

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 
 import pytest
 
@@ -82,12 +83,14 @@ def test_a_stall_holds_back_and_resume_delivers(proxy, echo):
     """Nothing arrives while stalled, the connection stays open, and nothing is missing afterwards."""
     with client(proxy) as connection:
         assert exchange(connection, b"1") == b"1"
+        assert proxy.disturbed == 0
         proxy.stall()
         connection.sendall(b"2")
         connection.settimeout(0.2)
         with pytest.raises(TimeoutError):
             connection.recv(1)
         assert echo.got == b"1"
+        assert proxy.disturbed == 1
         proxy.resume()
         connection.settimeout(5)
         assert connection.recv(1) == b"2"
@@ -107,6 +110,19 @@ def test_answers_can_be_held_back_alone(proxy, echo):
         assert connection.recv(1) == b"x"
 
 
+def test_a_bad_line_is_late_and_loses_nothing(proxy):
+    """Everything arrives in order, each way the delay later; afterwards at once again."""
+    with client(proxy) as connection:
+        proxy.slow(0.2)
+        began = time.monotonic()
+        assert exchange(connection, b"x") == b"x"
+        assert time.monotonic() - began >= 0.4
+        assert proxy.disturbed == 2
+        proxy.resume()
+        assert exchange(connection, b"y" * 200_000) == b"y" * 200_000
+        assert proxy.disturbed == 2
+
+
 def test_a_cut_resets_and_keeps_resetting(proxy):
     """Open and new connections are reset until resume; then new ones work."""
     with client(proxy) as connection:
@@ -116,6 +132,7 @@ def test_a_cut_resets_and_keeps_resetting(proxy):
             connection.recv(1)
     with client(proxy) as connection, pytest.raises(ConnectionResetError):
         connection.recv(1)
+    assert proxy.disturbed == 2
     proxy.resume()
     with client(proxy) as connection:
         assert exchange(connection, b"2") == b"2"
