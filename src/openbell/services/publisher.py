@@ -5,11 +5,12 @@ readers know it by its place.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 
 import structlog
 
-from openbell.adapters.buses.base import Bus
+from openbell.adapters.buses.base import Bus, Message
 from openbell.adapters.feeds.base import Ticks
 from openbell.adapters.messages.ticks import COUNT_MAX, encode_chunk
 from openbell.adapters.stores.database import Database
@@ -24,6 +25,8 @@ from openbell.services.topics import TICKS
 STORE_EVERY_S = 0.25
 #: Events in one chunk, about: large enough that a message costs little a tick, small enough for a message of a few hundred KB.
 CHUNK_EVENTS = 8_192
+#: How long (seconds) ticks may wait for the bus to confirm those before, to share messages with what comes meanwhile.
+GATHER_S = 0.01
 
 log = structlog.get_logger("publisher")
 
@@ -67,7 +70,7 @@ class PublisherService(Service):
         try:
             while (messages := await paced.take()) is not None:
                 waiting: list[Ticks] = []
-                for message in messages:
+                for message in await self._gathered(messages):
                     waiting.append(message.payload)
                     if sum(len(ticks.events) for ticks in waiting) >= CHUNK_EVENTS:
                         await self._publish(waiting)
@@ -79,6 +82,16 @@ class PublisherService(Service):
             await self._store()
         finally:
             paced.stop()
+
+    async def _gathered(self, messages: list[Message]) -> list[Message]:
+        """What came, with what comes while the bus has yet to confirm what it was given before: messages cost by their number, and so
+        chunks are small while there is little to do, and grow with the load."""
+        if messages and sum(len(message.payload.events) for message in messages) < CHUNK_EVENTS:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GATHER_S):
+                    await self._market.flush()
+            messages += self._inbox.take_now()
+        return messages
 
     async def _publish(self, waiting: list[Ticks]) -> None:
         events, cursor = concatenated([ticks.events for ticks in waiting]), waiting[-1].cursor
