@@ -19,6 +19,7 @@ COMMANDS = (
     ("explain", "openbell.cli.replay:explain", "Show why an order was placed and what became of it."),
     ("database", "openbell.cli.database:database", "Show the revision of the tables, or bring them to the newest."),
     ("dead-letters", "openbell.cli.dead_letters:app", "Look at the messages that nobody could deal with, send them back, or drop them."),
+    ("alerts", "openbell.cli.alerts:app", "Have a price watched: add, list and remove alerts."),
     ("control", "openbell.cli.control:app", "Ask running services how they stand, pause and resume them."),
     ("verify", "openbell.cli.verify:verify", "Follow one marked tick through the running platform, and say where it was lost."),
     ("doctor", "openbell.cli.doctor:doctor", "Check this machine and the configuration, and say what to type about each problem."),
