@@ -64,9 +64,7 @@ class Verification:
     def __init__(self, settings: Settings, edge: Edge, listings: tuple[Listing, ...], symbol: str, timeout_s: float) -> None:
         self._settings, self._edge = settings, edge
         self._listings, self._symbol, self._timeout_s = listings, symbol, timeout_s
-        self._market = MarketStops(edge.market, edge.name(TICKS))
-        traders = make_plans(settings.trading, listings)
-        self._traders = [TraderStops(trader, edge.market, edge.name(COMMANDS)) for trader in traders]
+        self._traders: list[TraderStops] = []
         self._bus = SHOWN[settings.bus.market]
         self._redis = RedisStop(settings.redis, settings.bus.namespace, symbol)
 
@@ -83,31 +81,37 @@ class Verification:
         stack.push_async_callback(_in_time_or_not, partial(ask, database.close))
         stream = Stream(address)
         stack.push_async_callback(_in_time_or_not, stream.close)
-        await self._listen(stream, stack)
+        market = MarketStops(self._edge.market, self._edge.name(TICKS))
+        await self._listen(market, stream, stack)
         epoch = await _within(ask(partial(claim_epoch, database, self._edge.name(TICKS))), StorageError("the database does not answer"))
         marker = new_marker()
         payload = marked_tick(self._listings, self._symbol, price.price, marker, epoch)
         journey = Journey(self._timeout_s)
-        self._follow(journey, payload, marker, database, stream)
+        self._follow(journey, market, payload, marker, database, stream)
         await journey.finish()
         replies = await self._statuses() if any(stop.state == "lost" for stop in journey.stops) else {}
         return journey.report(self._symbol, verdict(self._symbol, journey.stops, replies))
 
-    async def _listen(self, stream: Stream, stack: contextlib.AsyncExitStack) -> None:
+    async def _listen(self, market: MarketStops, stream: Stream, stack: contextlib.AsyncExitStack) -> None:
         """Be there before the tick is: on the stream, beside the journals, at the topics."""
+        commands = self._edge.name(COMMANDS)
+        traders = make_plans(self._settings.trading, self._listings)
+        self._traders = [TraderStops(trader, self._edge.market, commands) for trader in traders]
         for trader in self._traders:
             stack.push_async_callback(_in_time_or_not, partial(ask, trader.close))
         journals = asyncio.gather(*(ask(partial(trader.open, self._settings)) for trader in self._traders))
-        topics = asyncio.gather(self._market.ready(), *(trader.ready() for trader in self._traders))
+        topics = asyncio.gather(market.ready(), *(trader.ready() for trader in self._traders))
         await asyncio.gather(
             stream.open(["prices"], self._symbol),
             _within(journals, StorageError("the journal of a trader does not answer")),
             _within(topics, BusError(f"{self._bus} does not answer", do="see `openbell doctor`")),
         )
 
-    def _follow(self, journey: Journey, payload: bytes, marker: int, database: Database, stream: Stream) -> None:
+    def _follow(
+        self, journey: Journey, market: MarketStops, payload: bytes, marker: int, database: Database, stream: Stream
+    ) -> None:  # fmt: skip
         """All stops, each after the one that it needs."""
-        market, main = self._market, self._traders[0]
+        main = self._traders[0]
         ticks, commands = self._edge.name(TICKS), self._edge.name(COMMANDS)
         tables = "PostgreSQL" if self._settings.database.engine == "postgresql" else "SQLite"
 
