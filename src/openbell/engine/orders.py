@@ -3,6 +3,7 @@
 from typing import Any
 
 from openbell.engine.order_table import find_order, finish, hold, is_open, link, release, unlink
+from openbell.engine.venue import size_order
 from openbell.execution.models import arrival, fee, notional_of
 from openbell.model import enums
 from openbell.model.jit import kernel
@@ -28,7 +29,7 @@ def settle_intents(engine: Any) -> None:
 
 @kernel
 def submit(engine: Any, intent: Any) -> None:
-    """Signal, check, and either deny the intent or put an order on its way."""
+    """Signal, check, and either deny the intent or put an order on its way. A venue outside takes lots: money is counted in them here."""
     instrument = engine.instrument(intent.instrument)
     account = engine.account(intent.strategy)
     holding = engine.holding(intent.strategy, intent.instrument)
@@ -39,9 +40,7 @@ def submit(engine: Any, intent: Any) -> None:
     if reason == enums.NONE and engine.order_free < 0:
         reason = enums.ORDER_TABLE_FULL
     if reason != enums.NONE:
-        engine.denials += 1
-        account.denials += 1
-        _emit_intent(engine, enums.ORDER, intent, intent.limit_price, reason)
+        deny(engine, account, intent, reason)
         return
     slot = engine.order_free
     order = engine.order(slot)
@@ -69,12 +68,29 @@ def submit(engine: Any, intent: Any) -> None:
     order.arrival_price = instrument.reference_price
     order.filled_notional = 0.0
     hold(account, holding, order, cost_of(engine, account, instrument, intent))
+    if engine.fill_model == enums.FILL_OUTSIDE:
+        reason = size_order(engine, instrument, order, price_of(instrument, intent))
+        if reason != enums.NONE:
+            release(account, holding, order)
+            order.status = enums.DENIED
+            order.next = engine.order_free
+            engine.order_free = slot
+            deny(engine, account, intent, reason)
+            return
     link(engine, instrument, slot)
     engine.open_orders += 1
     account.open_orders += 1
     engine.orders += 1
     account.orders += 1
     engine.emit_order(enums.SUBMIT, order)
+
+
+@kernel
+def deny(engine: Any, account: Any, intent: Any, reason: int) -> None:
+    """The intent does not become an order."""
+    engine.denials += 1
+    account.denials += 1
+    _emit_intent(engine, enums.ORDER, intent, intent.limit_price, reason)
 
 
 @kernel

@@ -70,12 +70,28 @@ def test_overfill_is_booked_and_told(scene):
     assert scene.cash == 100_000 - 1_300
 
 
-def test_fill_of_an_order_sized_by_money(scene):
-    """All-in at the venue: its word says how many; pending lots return to none, and there is no alarm."""
+def test_an_order_sized_by_money_leaves_in_lots(scene):
+    """All-in with 100,000 at 100 and a fee of 10 bp buys 999; filled in parts, at another price, nothing stays pending or reserved."""
     order_id = scene.order("buy", quantity=1, size_kind=enums.BY_CASH)
-    commands = scene.reply(order_id, enums.FILLED, 900, 100.0)
+    assert (scene.kind(enums.SUBMIT)[-1]["quantity"], scene.position["buying"]) == (999, 999)
+    scene.reply(order_id, enums.PARTIALLY_FILLED, 400, 100.0)
+    commands = scene.reply(order_id, enums.FILLED, 599, 99.0)
     assert [row["kind"] for row in commands] == [enums.FILL]
-    assert (scene.position["quantity"], scene.position["buying"], scene.account["reserved"]) == (900, 0, 0)
+    assert (scene.position["quantity"], scene.position["buying"], scene.account["reserved"]) == (999, 0, 0)
+
+
+def test_money_that_buys_no_lot_does_not_leave():
+    """100 at 100, and a fee: denied with the reason, and nothing is held back for it."""
+    scene = Scene(cash=100.0, fill="outside", fee_taker_bps=10)
+    scene.trade(100.0)
+    order_id = scene.order("buy", quantity=1, size_kind=enums.BY_CASH)
+    assert scene.last(order_id) == ("denied", enums.INSUFFICIENT_CASH)
+    assert (len(scene.kind(enums.SUBMIT)), scene.position["buying"], scene.account["reserved"]) == (0, 0, 0)
+    assert (scene.engine.head["open_orders"], scene.engine.head["denials"], scene.engine.head["orders"]) == (0, 1, 0)
+    scene.order("sell", quantity=1)
+    assert scene.engine.head["denials"] == 2
+    scene.order("buy", "limit", quantity=1, limit=99.0)
+    assert len(scene.kind(enums.SUBMIT)) == 1
 
 
 def test_rejected(scene):
