@@ -1,6 +1,7 @@
 """What comes in to a trader: batches of events joined into one, and what a user asks for as an event of the same order."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,13 +22,22 @@ def concatenated(parts: Sequence[EventArray]) -> EventArray:
     return parts[0] if len(parts) == 1 else join(parts)
 
 
+def by_instrument(events: EventArray) -> list[tuple[int, EventArray]]:
+    """The events of each instrument, in order; one pass, however many instruments there are."""
+    instruments = events["instrument"]
+    if not len(events) or (instruments == instruments[0]).all():
+        return [(int(instruments[0]), events)] if len(events) else []
+    key = instruments.astype(np.int16) if instruments.min() >= -(1 << 15) and instruments.max() < 1 << 15 else instruments
+    order = np.argsort(key, kind="stable")  # of 16 bits, in linear time
+    key = key[order]
+    cuts = [0, *(np.flatnonzero(key[1:] != key[:-1]) + 1).tolist(), len(events)]
+    plain = np.ascontiguousarray(events).view(f"V{events.dtype.itemsize}").take(order)
+    return [(int(key[first]), plain[first:end].view(events.dtype)) for first, end in pairwise(cuts)]
+
+
 def by_symbol(events: EventArray, symbols: Sequence[str]) -> list[tuple[str, EventArray]]:
     """The events of each symbol, in order; `symbols` are the names of the instruments."""
-    instruments = np.unique(events["instrument"])
-    if len(instruments) == 1:
-        return [(symbols[int(instruments[0])], events)]
-    plain = events.view(f"V{events.dtype.itemsize}")
-    return [(symbols[int(index)], plain[events["instrument"] == index].view(events.dtype)) for index in instruments]
+    return [(symbols[instrument], own) for instrument, own in by_instrument(events)]
 
 
 def numbered(events: EventArray, seq: int, now: int) -> tuple[EventArray, int]:

@@ -1,7 +1,7 @@
 """The speed layer in memory: the latest price and quote of every symbol, and the candle that is open in every timeframe.
 
-Whole arrays of ticks come in, so the cost is by array and symbol, not by tick. It is for display: the candles that count are closed by
-the kernel and come back as commands.
+Whole arrays of ticks come in, so that most of the cost is by array and symbol, not by tick. It is for display: the candles that count are
+closed by the kernel and come back as commands.
 """
 
 from typing import Any
@@ -12,8 +12,11 @@ from openbell.adapters.feeds.base import EventArray
 from openbell.adapters.stores.speed_layer import MemorySpeedLayer
 from openbell.model import enums
 from openbell.model.time import MILLISECOND, parse_timeframe
+from openbell.services.intake import by_instrument
 from openbell.services.names import Names
 from openbell.services.views import Candle, Price
+
+Column = np.ndarray[Any, Any]
 
 
 class SpeedLayer(MemorySpeedLayer):
@@ -37,21 +40,22 @@ class SpeedLayer(MemorySpeedLayer):
         """
         changed, candles = [], []
         self.now = max(self.now, int(events["ts_available"].max()) // MILLISECOND)
-        kinds, instruments = events["kind"], events["instrument"]
-        for instrument in np.unique(instruments[(kinds == enums.TRADE) | (kinds == enums.QUOTE)]):
+        for instrument, own in by_instrument(events):
             if not 0 <= instrument < len(self._names.symbols):
                 continue
-            own = instruments == instrument
-            quotes = np.flatnonzero(own & (kinds == enums.QUOTE))
-            trades = np.flatnonzero(own & (kinds == enums.TRADE))
-            prices, lots = events["trade"]["price"][trades], events["trade"]["quantity"][trades]
-            trades = trades[np.isfinite(prices) & (prices > 0.0) & (lots >= 0)]
+            kinds = own["kind"]
+            quotes, trades = np.flatnonzero(kinds == enums.QUOTE), np.flatnonzero(kinds == enums.TRADE)
+            if not len(quotes) and not len(trades):
+                continue
+            prices, lots = own["trade"]["price"][trades], own["trade"]["quantity"][trades]
+            good = np.isfinite(prices) & (prices > 0.0) & (lots >= 0)
             symbol = self._names.symbols[instrument]
             if len(quotes):
-                self._quote(symbol, events[quotes[-1]])
-            if len(trades):
-                self._trade(symbol, int(instrument), events[trades[-1]])
-                candles += self._candles(symbol, int(instrument), events[trades])
+                self._quote(symbol, own[quotes[-1]])
+            if good.any():
+                trades = trades[good]
+                self._trade(symbol, instrument, own[trades[-1]])
+                candles += self._candles(symbol, instrument, own["ts_event"][trades], prices[good], lots[good])
             if symbol in self.prices:
                 changed.append(symbol)
         return changed, candles
@@ -88,10 +92,8 @@ class SpeedLayer(MemorySpeedLayer):
         else:
             price.price, price.quantity, price.ts = value, quantity, max(ts, price.ts)
 
-    def _candles(self, symbol: str, instrument: int, trades: EventArray) -> list[Candle]:
+    def _candles(self, symbol: str, instrument: int, times: Column, prices: Column, lots: Column) -> list[Candle]:
         """Put trades (in order of time) into the open candle of each timeframe."""
-        times = trades["ts_event"]
-        prices, lots = trades["trade"]["price"], trades["trade"]["quantity"]
         found = []
         for text, timeframe in self._timeframes:
             start = int(times[-1]) // timeframe * timeframe
