@@ -17,6 +17,7 @@ from openbell.adapters.stores.database import open_database
 from openbell.adapters.stores.orders import OrderStore
 from openbell.config import load_settings
 from openbell.model.plan import Listing
+from openbell.observability import configure_logging
 from openbell.services.orders.service import OrderService
 from openbell.services.stores import place_of
 from tests.simulation.venue_broker import VenueBroker
@@ -46,6 +47,7 @@ class NotingBroker(VenueBroker):
 async def main(folder, topics):
     """Serve until SIGTERM."""
     settings = load_settings(folder=folder)
+    configure_logging(settings.logging)
     bus, database = bus_of(settings, f"orders-{os.getpid()}", topics), open_database(place_of(settings.database))
     store = OrderStore(database, topics)
     service = OrderService(bus, {name: f"{topics}{name}" for name in TOPICS}, store, LISTINGS, NotingBroker(folder))
