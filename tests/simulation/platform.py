@@ -42,7 +42,7 @@ from tests.servers import ROOT
 SERVERS = ("postgres", "redis", "rabbitmq", "kafka")
 #: Where they are, without the offset.
 PORTS = {"postgres": 15432, "redis": 16379, "rabbitmq": 15672, "kafka": 29092}
-SERVICES = ("ingest", "processor", "trader", "portfolio")
+SERVICES = ("ingest", "processor", "orders", "trader", "portfolio")
 PARTITIONS = 4
 SECONDS = 180.0
 
@@ -170,22 +170,22 @@ class Session:
         health = self.fleet.health("ingest")
         return health is not None and "feed" in health.checks and is_published(health)
 
-    def finish(self, events):
+    def finish(self, expected):
         """Let everybody come to the end, at full speed; OpenbellError when somebody does not."""
         if not self.is_over():
             self.fleet.stop("ingest")
             write_config(self.folder, "max")
             self.fleet.start("ingest")
         self._until("ingest", is_published)
-        trader = self._until("trader", lambda health: health.progress["trader"]["events"] >= events)
+        trader = self._until("trader", lambda health: health.progress["trader"]["events"] >= len(expected.ticks))
         commands = trader.progress["trader"]["commands"]
         self._until("trader", lambda health: health.progress["trader"]["sent"] >= commands)
         self._until("portfolio", lambda health: health.progress["portfolio"]["commands main"] >= commands)
         for name, member in list(self.fleet.members.items()):
             if member.service == "processor":
                 self._until(name, caught_up())
-        if "orders" in self.fleet.members:
-            self._until("orders", lambda health: health.checks["orders"].status == "healthy")
+        settings, fills = self.settings(), int((expected.commands["kind"] == enums.FILL).sum())
+        self._until("orders", lambda _: execute(settings, "SELECT count(*) FROM executions")[0][0] >= fills)
         self.fleet.stop()
 
     def _until(self, name, done):
@@ -264,6 +264,24 @@ def candle_rows(expected):
     return {(c.symbol, c.timeframe, c.ts): (c.open, c.high, c.low, c.close, c.volume, c.trades) for c in candles}
 
 
+def order_rows(expected):
+    """What has to be in the store of every order and every fill: what was asked for, what came of it."""
+    orders, fills = {}, []
+    for index, command in enumerate(expected.commands):
+        kind, order = int(command["kind"]), f"main-1-{command['order_id']}"
+        if kind not in (enums.SUBMIT, enums.ORDER, enums.FILL):
+            continue
+        where = expected.names.strategies[command["strategy"]], expected.names.symbols[command["instrument"]]
+        side = "buy" if command["side"] > 0 else "sell"
+        if kind == enums.FILL:
+            told = (int(command["quantity"]), float(command["price"]), int(command["amount"]), int(command["ts"]), int(command["seq"]))
+            fills.append((f"main-1:{index}", order, *where, side, *told))
+        asked = orders[order][3] if order in orders else int(command["quantity"])
+        filled = int(command["filled"])
+        orders[order] = (*where, side, max(asked, filled), filled, enums.STATUS_NAMES[int(command["status"])])
+    return orders, sorted(fills)
+
+
 def differences(expected, session, foreign=frozenset()):
     """What differs from the run that nobody disturbed, in words; and the counts for the table.
 
@@ -289,7 +307,23 @@ def differences(expected, session, foreign=frozenset()):
         missing, more = len(wanted.keys() - rows.keys()), len(rows.keys() - wanted.keys())
         other = sum(rows[key] != wanted[key] for key in wanted.keys() & rows.keys())
         wrong.append(f"candles: {missing} missing, {more} too many, {other} different")
-    return wrong, {"ticks": len(ticks), "ticks_again": ticks_twice, "commands_again": commands_twice, "candles": len(rows)}
+    orders, fills = order_rows(expected)
+    stored = execute(settings, "SELECT client_order_id, strategy, symbol, side, quantity, filled, status FROM orders")
+    found = {row[0]: row[1:] for row in stored}
+    if found != orders:
+        other = [f"{found[key]} for {orders[key]}" for key in orders.keys() & found.keys() if found[key] != orders[key]]
+        wrong.append(f"orders: {len(orders.keys() - found.keys())} missing, {len(found.keys() - orders.keys())} too many, {other[:3]}")
+    columns = "execution_id, client_order_id, strategy, symbol, side, quantity, price, fee, ts, seq"
+    stored = sorted(execute(settings, f"SELECT {columns} FROM executions"))
+    if stored != fills:
+        wrong.append(f"executions: {len(stored)} for {len(fills)}, {sorted(set(stored) ^ set(fills))[:3]}")
+    return wrong, {
+        "ticks": len(ticks),
+        "ticks_again": ticks_twice,
+        "commands_again": commands_twice,
+        "candles": len(rows),
+        "orders": len(found),
+    }
 
 
 def check(session, expected, what, foreign=frozenset()):
@@ -305,7 +339,7 @@ def check(session, expected, what, foreign=frozenset()):
     print(
         f"{what}, {sum(session.restarts.values())} started again by themselves, {recoveries} recoveries of the trader; "
         f"{counts['ticks']:,} ticks ({counts['ticks_again']:,} said again), {counts['commands_again']:,} commands said again, "
-        f"{counts['candles']:,} candles; lost 0, doubled 0, hashes equal"
+        f"{counts['candles']:,} candles, {counts['orders']:,} orders; lost 0, doubled 0, hashes equal"
         if not wrong
         else f"{what}: {'; '.join(wrong)}"
     )

@@ -57,7 +57,7 @@ def test_a_service_killed_at_random(servers, expected, tmp_path, name):
                     session.fleet.kill(name)
                     fired += 1
                 session.fleet.start(name)
-            session.finish(len(expected.ticks))
+            session.finish(expected)
         assert fired == KILLS
         check(session, expected, f"{name:10} {fired:4} kills, seed {SEED}")
 
@@ -75,5 +75,5 @@ def test_a_server_killed_at_random(servers, expected, tmp_path, server):
                 session.live(generator.uniform(*SERVER_LIFE_S))
                 servers.run("kill", server)
                 servers.run("start", server)
-            session.finish(len(expected.ticks))
+            session.finish(expected)
         check(session, expected, f"{server:10} {KILLS:4} kills, seed {SEED}")

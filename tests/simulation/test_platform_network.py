@@ -51,7 +51,7 @@ def test_a_server_that_cannot_be_reached_for_a_while(network, expected, tmp_path
                 session.live(generator.uniform(*LIFE_S))
                 fault = FAULTS[generator.integers(len(FAULTS))]
                 met[fault] += network.disturb(session, server, fault, generator.uniform(*FAULT_S), generator)
-            session.finish(len(expected.ticks))
+            session.finish(expected)
         assert met.total() == COUNT, met
         told = ", ".join(f"{fault} {met[fault]}" for fault in FAULTS if met[fault])
         check(session, expected, f"{server:10} {COUNT:4} faults of the network ({told})")
