@@ -11,7 +11,7 @@ from aiormq import Connection, DeliveryError, PublishError, spec
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from openbell.adapters.buses.rabbitmq.letters import number_of
-from openbell.adapters.buses.rabbitmq.server import LostError, Server, connect, disconnect, on_the_wire, unreachable
+from openbell.adapters.buses.rabbitmq.server import ANSWER_SECONDS, LostError, Server, connect, disconnect, on_the_wire, unreachable
 from openbell.adapters.buses.rabbitmq.topology import Topology, declare_queue
 from openbell.errors import BusError, UnknownNameError
 
@@ -100,7 +100,7 @@ class DeadLetters:
         """All letters in hand; what is not acknowledged at the end of the block is back in its place."""
         assert self._connection is not None, "use it as a context manager"
         with self._told(), on_the_wire():
-            channel = await self._connection.channel()
+            channel = await self._connection.channel(timeout=ANSWER_SECONDS)
             found: list[tuple[DeadLetter, DeliveredMessage]] = []
             while len(found) < most:
                 came = await channel.basic_get(self._topology.dead_letters.name)

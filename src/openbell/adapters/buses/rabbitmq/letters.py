@@ -10,7 +10,7 @@ from aiormq import Connection, PublishError, spec
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from openbell.adapters.buses.base import Message
-from openbell.adapters.buses.rabbitmq.server import LostError, on_the_wire
+from openbell.adapters.buses.rabbitmq.server import ANSWER_SECONDS, LostError, on_the_wire, patient
 from openbell.adapters.buses.rabbitmq.topology import Queue, declare_queue
 from openbell.errors import BusError
 
@@ -110,7 +110,8 @@ class Deposit:
                 await self._changed.wait()
                 continue
             try:
-                await self._put_once(self._connection, queue, body, properties)
+                # Who is cancelled meanwhile must not cancel the question to the server: that would cost the connection.
+                await asyncio.shield(patient(self._put_once(self._connection, queue, body, properties)))
                 return True
             except LostError as error:
                 if isinstance(error.__cause__, PublishError):
@@ -123,7 +124,7 @@ class Deposit:
             with on_the_wire():
                 channel = self._channel
                 if channel is None or channel.is_closed:
-                    channel = self._channel = await connection.channel()
+                    channel = self._channel = await connection.channel(timeout=ANSWER_SECONDS)
                 if queue.name not in self._declared:
                     await declare_queue(connection, queue)
                     self._declared.add(queue.name)

@@ -8,17 +8,18 @@ a partition is never read by two; wrong beliefs only mean that the work is share
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from uuid import uuid4
 
 from aiormq import Connection, spec
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
-from openbell.adapters.buses.rabbitmq.server import LostError, begin, on_the_wire, patiently
+from openbell.adapters.buses.rabbitmq.server import ANSWER_SECONDS, CLOSE_SECONDS, LostError, begin, on_the_wire
 from openbell.adapters.buses.rabbitmq.topology import Topology
 from openbell.errors import BusError
 
 BEAT_SECONDS = 1.0
+LOOK_SECONDS = 0.02
 #: A member that was not heard of for so long is gone.
 SILENCE_SECONDS = 4.0
 PAUSE_SECONDS = 0.1
@@ -32,7 +33,7 @@ class Members:
     """
 
     def __init__(
-        self, topology: Topology, topic: str, group: str, in_line: Callable[[], Awaitable[None]],
+        self, topology: Topology, topic: str, group: str, in_line: Callable[[], bool],
         look: Callable[[bool], None], fail: Callable[[BusError], None],
     ) -> None:  # fmt: skip
         self._topology, self._key = topology, f"{topic}.{group}"
@@ -42,6 +43,7 @@ class Members:
         self._heard: dict[str, float] = {}
         self._channel: AbstractChannel | None = None
         self._task: asyncio.Task[None] | None = None
+        self._leaving = asyncio.Event()
 
     def owns(self, partition: int) -> bool:
         """Whether this member should read a partition."""
@@ -62,17 +64,13 @@ class Members:
 
     async def close(self) -> None:
         """Take leave."""
-        channel = self._channel
-        self.down()
-        if channel is not None:
-            await patiently(self._end(channel))
-
-    async def _end(self, channel: AbstractChannel) -> None:
-        await self._say(channel, b"bye")
-        await channel.close()
+        self._leaving.set()
+        # Not cancelled: in the middle of a question to the server that would cost the connection.
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=CLOSE_SECONDS)
 
     async def _serve(self, connection: Connection) -> None:
-        while not connection.is_closed:
+        while not connection.is_closed and not self._leaving.is_set():
             try:
                 await self._take_part(connection)
             except LostError:
@@ -80,22 +78,29 @@ class Members:
 
     async def _take_part(self, connection: Connection) -> None:
         with on_the_wire():
-            channel = await connection.channel(publisher_confirms=False)
+            channel = await connection.channel(publisher_confirms=False, timeout=ANSWER_SECONDS)
             await channel.exchange_declare(self._topology.members, exchange_type="direct", durable=True)
             queue = await channel.queue_declare("", exclusive=True, auto_delete=True, arguments={"x-queue-type": "classic"})
             assert queue.queue is not None
             await channel.queue_bind(queue.queue, self._topology.members, self._key)
             self._channel = channel
             await channel.basic_consume(queue.queue, self._came, no_ack=True)
-            await self._in_line()
+            while not self._in_line() and not await self._leaves_within(LOOK_SECONDS):
+                continue
             await self._say(channel, b"new")
-            while True:
-                await asyncio.sleep(BEAT_SECONDS)
+            while not await self._leaves_within(BEAT_SECONDS):
                 await self._say(channel, b"here")
-                now = asyncio.get_running_loop().time()
-                before = len(self._heard)
+                now, before = asyncio.get_running_loop().time(), len(self._heard)
                 self._heard = {name: at for name, at in self._heard.items() if now - at < SILENCE_SECONDS}
                 self._look(len(self._heard) < before)
+            await self._say(channel, b"bye")
+            self._channel = None
+            await channel.close()
+
+    async def _leaves_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._leaving.wait(), seconds)
+        return self._leaving.is_set()
 
     async def _came(self, came: DeliveredMessage) -> None:
         word, _, name = came.body.decode(errors="replace").partition(" ")

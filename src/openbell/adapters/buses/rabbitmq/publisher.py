@@ -17,7 +17,7 @@ from pamqp.header import ContentHeader
 
 from openbell.adapters.buses.base import Topic
 from openbell.adapters.buses.rabbitmq.lane import Lane, Outgoing
-from openbell.adapters.buses.rabbitmq.server import LostError, begin, on_the_wire, reason
+from openbell.adapters.buses.rabbitmq.server import ANSWER_SECONDS, LostError, begin, on_the_wire, reason
 from openbell.adapters.buses.rabbitmq.topology import Topology, declare_topic, partition_of
 from openbell.errors import BusError
 
@@ -119,7 +119,7 @@ class Publisher:
     async def _send(self, connection: Connection) -> None:
         """Send whatever the lanes have, until the channel breaks."""
         with on_the_wire():
-            channel = cast(aiormq.Channel, await connection.channel())
+            channel = cast(aiormq.Channel, await connection.channel(timeout=ANSWER_SECONDS))
             channel.closing.add_done_callback(lambda _: self._wake.set())
             tag = 0
             while True:

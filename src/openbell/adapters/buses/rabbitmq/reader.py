@@ -11,13 +11,15 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from openbell.adapters.buses.base import Topic
 from openbell.adapters.buses.rabbitmq.letters import Delivery, delivery
-from openbell.adapters.buses.rabbitmq.server import CLOSE_SECONDS, LostError, begin, on_the_wire, patiently
+from openbell.adapters.buses.rabbitmq.server import ANSWER_SECONDS, CLOSE_SECONDS, LostError, begin, on_the_wire
 from openbell.adapters.buses.rabbitmq.topology import Queue, Topology, declare_queue, declare_topic
 from openbell.errors import BusError
 
 PAUSE_SECONDS = 0.1
 #: How long a member that gives a partition away may take to finish what it has in hand.
 DRAIN_SECONDS = 10.0
+#: How soon one that waits for that notices that it should leave.
+LOOK_SECONDS = 0.1
 #: A moment in which acknowledgements gather, so that one does for many; not where the server waits for them to send more.
 ACK_SECONDS, ACK_TOGETHER = 0.002, 100
 #: The most messages a server hands out unacknowledged.
@@ -52,8 +54,10 @@ class Reader:
         self._in_hand: deque[int] = deque()
         self._acks: deque[tuple[int, bool]] = deque()
         self._acking: asyncio.Task[None] | None = None
-        self._stepping_back = asyncio.Event()
+        self._asked = asyncio.Event()
         self._done = asyncio.Event()
+        self._leaving = asyncio.Event()
+        self._delete = False
 
     def up(self, connection: Connection) -> None:
         """Read over this connection."""
@@ -73,29 +77,22 @@ class Reader:
     def step_back(self) -> None:
         """Give the queue to the next in line and stand at its end: finish what is in hand, hand the rest back, come again."""
         if self._channel is not None:
-            self._stepping_back.set()
+            self._asked.set()
 
     @property
     def steps_back(self) -> bool:
         """Whether it was asked to, and has not yet."""
-        return self._stepping_back.is_set()
+        return self._asked.is_set()
 
     async def close(self, delete: bool) -> None:
         """Acknowledge what is to be acknowledged and leave; `delete` the queue as well."""
         self.stop()
-        channel, task, acking = self._channel, self._task, self._acking
-        if acking is not None:
-            await asyncio.wait({acking}, timeout=CLOSE_SECONDS)
-        self.down()
-        if task is not None:
-            await asyncio.wait({task}, timeout=CLOSE_SECONDS)
-        if channel is not None and not channel.is_closed:
-            await patiently(self._end(channel, delete))
-
-    async def _end(self, channel: AbstractChannel, delete: bool) -> None:
-        if delete:
-            await channel.queue_delete(self._name)
-        await channel.close()
+        self._delete = delete
+        self._leaving.set()
+        self._asked.set()
+        # Not cancelled: in the middle of a question to the server that would cost the connection.
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=2 * CLOSE_SECONDS)
 
     async def is_empty(self) -> bool:
         """Whether nothing waits in the queue and everything that left it has come."""
@@ -170,7 +167,7 @@ class Reader:
 
     async def _serve(self, connection: Connection) -> None:
         """Stand in line again and again while the connection lasts."""
-        while not connection.is_closed:
+        while not connection.is_closed and not self._leaving.is_set():
             try:
                 channel = await self._stand_in_line(connection)
                 await self._until_over(channel)
@@ -188,8 +185,8 @@ class Reader:
             await declare_topic(connection, self._topology, self.topic)
         self._name = await declare_queue(connection, self.queue)
         with on_the_wire():
-            channel = await connection.channel(publisher_confirms=False)
-            channel.on_consumer_cancel_callbacks.add(lambda _: self._stepping_back.set())
+            channel = await connection.channel(publisher_confirms=False, timeout=ANSWER_SECONDS)
+            channel.on_consumer_cancel_callbacks.add(lambda _: self._asked.set())
             if self._prefetch:
                 await channel.basic_qos(prefetch_count=self._prefetch)
             self._channel, self._accepts, self.is_served = channel, True, False
@@ -201,34 +198,53 @@ class Reader:
     async def _came(self, came: DeliveredMessage) -> None:
         self.is_served = True
         if self._accepts and came.channel is self._channel:
-            self._arrived(delivery(self.topic.name, self.partition, self, came))
+            try:
+                self._arrived(delivery(self.topic.name, self.partition, self, came))
+            except Exception as error:  # the library would pass over it, and the next acknowledgement would cover the message
+                self.stop()
+                log.error("bus reader failed", queue=self.queue.name, error=repr(error), exc_info=error)
+                self._fail(BusError(f"the bus failed while reading {self.queue.name}: {error!r}", do="report this with the log"))
 
     async def _until_over(self, channel: AbstractChannel) -> None:
-        """Read until the channel breaks, or until it is time to step back."""
-        closing, asked = channel.closing, asyncio.get_running_loop().create_task(self._stepping_back.wait())
-        try:
+        """Read until the channel breaks, or until it is time to step back or to leave."""
+        closing, asked = channel.closing, asyncio.get_running_loop().create_task(self._asked.wait())
+        if not self._leaving.is_set():
             await asyncio.wait({closing, asked}, return_when=asyncio.FIRST_COMPLETED)
-            if asked.done() and not channel.is_closed:
-                self.stop()
-                self._gone(self)
-                await self._finish_in_hand()
-                with on_the_wire():
-                    await channel.close()
-        finally:
-            asked.cancel()
+        asked.cancel()
+        if channel.is_closed:
+            return
+        self.stop()
+        self._gone(self)
+        await self._finish_in_hand()
+        with on_the_wire():
+            if self._delete:
+                await channel.queue_delete(self._name)
+            await channel.close()
 
     async def _finish_in_hand(self) -> None:
-        """Wait until what was taken is acknowledged, and the server told; not for ever."""
+        """Wait until what is acknowledged has been told to the server; who steps back also finishes what was taken, but not for ever."""
         self._done.clear()
-        if self._in_hand or (self._acking is not None and not self._acking.done()):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._done.wait(), DRAIN_SECONDS)
+        deadline = asyncio.get_running_loop().time() + DRAIN_SECONDS
+        while asyncio.get_running_loop().time() < deadline:
+            if self._acking is not None and not self._acking.done():
+                await asyncio.wait({self._acking}, timeout=CLOSE_SECONDS)
+            elif self._leaving.is_set() or not self._in_hand:
+                return
+            else:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._done.wait(), LOOK_SECONDS)
+        if self._acking is not None:
+            self._acking.cancel()
 
     def _let_go(self) -> None:
         self._channel, self._accepts = None, False
         self._in_hand.clear()
         self._acks.clear()
+        if self._acking is not None:
+            # What it would still send must not reach another channel of the same number.
+            self._acking.cancel()
+            self._acking = None
         self._done.set()
-        self._stepping_back.clear()
+        self._asked.clear()
         self.ready.clear()
         self._gone(self)

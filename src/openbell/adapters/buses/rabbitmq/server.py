@@ -32,6 +32,8 @@ from yarl import URL
 from openbell.errors import BusError
 
 CONNECT_SECONDS = 10.0
+#: How long a server that is there may take to open a channel.
+ANSWER_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
 #: The server lets go of a client it has not heard of for two of these, the client of a server for three.
 HEARTBEAT_SECONDS = 10
@@ -175,21 +177,26 @@ class _Connection(Connection):
 
 async def disconnect(connection: Connection) -> None:
     """Say goodbye; a server that does not answer is hung up on."""
-    closing = await patiently(connection.close())
+    closing = patient(connection.close())
+    await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
     if not closing.done() and isinstance(connection, _Connection) and connection.transports.writer is not None:
         connection.transports.writer.transport.abort()
         await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
 
 
-async def patiently(work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-    """Wait for some work, but not long. It is not cancelled then, which the library does not always bear: it ends with its connection."""
+def patient(work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+    """A task for a question to the server that is not to be cancelled: it ends with its connection, and nobody has to wait for it.
 
-    async def ending() -> None:
-        with contextlib.suppress(LostError), on_the_wire():
-            await work
+    The library closes a channel when a question over it is cancelled; when that question was to close it, the server hears of a channel
+    that is not there any more, and ends the connection.
+    """
 
-    task = asyncio.get_running_loop().create_task(ending())
-    await asyncio.wait({task}, timeout=CLOSE_SECONDS)
+    def ended(done: "asyncio.Task[None]") -> None:
+        if not done.cancelled():
+            done.exception()
+
+    task = asyncio.get_running_loop().create_task(work)
+    task.add_done_callback(ended)
     return task
 
 

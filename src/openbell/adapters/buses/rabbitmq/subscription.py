@@ -19,6 +19,8 @@ from openbell.errors import BusError
 
 #: Between two looks at whether a queue is empty.
 LOOK_SECONDS = 0.02
+#: How long leaving may take where the server does not answer.
+LEAVE_SECONDS = 5.0
 
 
 class RabbitSubscription:
@@ -173,10 +175,8 @@ class RabbitSubscription:
                 self._hand_back()
             self._inbox.end()
             self._start(self._leave())
-        if self._draining is not None:
-            self._draining.cancel()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=LEAVE_SECONDS)
 
     # --- reading
 
@@ -222,9 +222,8 @@ class RabbitSubscription:
             if (changed or reader.is_served) and not self._owns(reader):
                 reader.step_back()
 
-    async def _in_line(self) -> None:
-        for reader in self._homes:
-            await reader.ready.wait()
+    def _in_line(self) -> bool:
+        return all(reader.ready.is_set() for reader in self._homes)
 
     def _owns(self, reader: Reader) -> bool:
         """Whether this member should read the queue; where there is one partition, the server alone decides."""
@@ -237,7 +236,7 @@ class RabbitSubscription:
         """Until everything in the queues has come."""
         for reader in self._homes:
             empty = False
-            while not empty:
+            while not empty and not self._left:
                 with contextlib.suppress(LostError):
                     empty = await reader.is_empty()
                 if not empty:

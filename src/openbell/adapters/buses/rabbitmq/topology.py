@@ -22,7 +22,7 @@ from aiormq import ChannelPreconditionFailed
 from aiormq.abc import AbstractConnection, ArgumentsType
 
 from openbell.adapters.buses.base import Overflow, Topic
-from openbell.adapters.buses.rabbitmq.server import on_the_wire
+from openbell.adapters.buses.rabbitmq.server import ANSWER_SECONDS, on_the_wire
 from openbell.errors import BusError
 
 #: How long the queue of a subscription without a group waits for its owner to come back.
@@ -106,7 +106,7 @@ async def declare_topic(connection: AbstractConnection, topology: Topology, topi
     """Make a topic's exchange; BusError when the server knows it with another number of partitions."""
     marker = topology.partitions(topic)
     with on_the_wire():
-        channel = await connection.channel(publisher_confirms=False)
+        channel = await connection.channel(publisher_confirms=False, timeout=ANSWER_SECONDS)
         await channel.exchange_declare(topology.exchange(topic), exchange_type="direct", durable=True)
         try:
             await channel.queue_declare(marker.name, durable=True, arguments=marker.arguments)
@@ -123,14 +123,14 @@ async def declare_topic(connection: AbstractConnection, topology: Topology, topi
 async def declare_queue(connection: AbstractConnection, queue: Queue) -> str:
     """Make a queue and what is bound to it; returns its name. A queue that is there keeps the bounds it was made with."""
     with on_the_wire():
-        channel = await connection.channel(publisher_confirms=False)
+        channel = await connection.channel(publisher_confirms=False, timeout=ANSWER_SECONDS)
         try:
             made = await channel.queue_declare(
                 queue.name, durable=not queue.exclusive, exclusive=queue.exclusive, auto_delete=queue.exclusive, arguments=queue.arguments
             )
         except ChannelPreconditionFailed as error:
             log.warning("bus queue kept as it is", queue=queue.name, reason=str(error))
-            channel = await connection.channel(publisher_confirms=False)
+            channel = await connection.channel(publisher_confirms=False, timeout=ANSWER_SECONDS)
             made = await channel.queue_declare(queue.name, passive=True)
         name = made.queue or queue.name
         for key in queue.keys:
