@@ -20,9 +20,9 @@ from openbell.model.jit import join
 from openbell.model.plan import Listing
 from openbell.services.chunks import Assembler
 
-#: Messages looked at before something is handed out, and events in one array, about.
+#: Messages looked at before something is handed out, and events in one array, about: a full chunk is handed out as it is.
 MESSAGES_MAX = 256
-EVENTS_MAX = 16_384
+EVENTS_MAX = 8_192
 
 log = structlog.get_logger("topic")
 
@@ -137,7 +137,8 @@ class TopicFeed:
         """Where to go on after what was handed out last."""
         offsets = dict(self._offsets)
         for partition, offset in self._assembler.held_places():
-            offsets[partition] = min(offsets.get(partition, offset), offset)
+            if offset < offsets.get(partition, offset + 1):
+                offsets[partition] = offset
         return msgspec.msgpack.encode(Cursor(offsets, self._offsets, self._assembler.reached()))
 
     def settle(self, cursor: bytes) -> None:
