@@ -1,6 +1,7 @@
 """`python -m benchmarks [JOB ...] [--json FILE]`: run the jobs, each in a process of its own, and print one table.
 
-Jobs: J1 J1M J2 J3 J4 J6 LIVE START. Results go to benchmarks/results/latest.json as well.
+Jobs: J1 J1M J2 J3 J4 J6 LIVE START, and those that need servers: KAFKA PIPELINE CANDLES REDIS. Results go to
+benchmarks/results/latest.json as well.
 """
 
 import json
@@ -12,12 +13,16 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks import load
+from benchmarks.load.servers import NO_SERVERS
+
 HERE = Path(__file__).parent
 GOALS = {
     "J1 100,000 bars": 100e6, "J1 1,000,000 bars": 100e6, "J2 1,000 pairs x 100,000 bars": 400e6, "J3 10,000,000 ticks": 500e6,
     "J4 1,000,000 ticks": 60e6, "J6 four indicators": 1e9 / 15, "LIVE full speed": 300e3, "LIVE 10,000 ticks/s": 10e3,
+    "KAFKA": 1e6, "KAFKA 10,000 ticks/s": 10e3, "CANDLES load": 500e3,
 }  # fmt: skip
-JOBS = ("J1", "J1M", "J2", "J3", "J4", "J6", "LIVE", "START")
+JOBS = ("J1", "J1M", "J2", "J3", "J4", "J6", "LIVE", "START", *load.JOBS)
 
 
 def main(arguments):
@@ -32,7 +37,8 @@ def main(arguments):
         sys.exit(f"no such job: {', '.join(sorted(unknown))}; the jobs are {', '.join(JOBS)}")
     rows = []
     for job in arguments or JOBS:
-        for row in start() if job == "START" else lines([sys.executable, "-m", "benchmarks.jobs", job]):
+        command = ["-m", f"benchmarks.load.{load.JOBS[job]}"] if job in load.JOBS else ["-m", "benchmarks.jobs", job]
+        for row in start() if job == "START" else lines([sys.executable, *command]):
             rows.append(row)
             print(line(row), flush=True)
     machine = {"python": platform.python_version(), "cores": os.cpu_count(), "cpu": cpu(), "load": os.getloadavg()[0]}
@@ -47,7 +53,9 @@ def lines(command):
         for text in process.stdout:
             if text.startswith("{"):
                 yield json.loads(text)
-    if process.returncode:
+    if process.returncode == NO_SERVERS:
+        print(f"{' '.join(command[1:])} is left out")
+    elif process.returncode:
         sys.exit(f"{' '.join(command)} failed with {process.returncode}")
 
 
@@ -70,10 +78,11 @@ def line(row):
     """One aligned row."""
     facts = ", ".join(f"{name} {row[name]:,}" for name in ("orders", "final_equity", "orders_20_50", "equity_20_50", "bars") if name in row)
     facts += f", p50 {row['latency_p50_us']:,.0f} us, p99 {row['latency_p99_us']:,.0f} us" if "latency_p50_us" in row else ""
+    facts += "; ".join(f" {name} {value:,.0f} ns" for name, value in row.get("cpu_ns", {}).items())
     goal = GOALS.get(row["job"]) if row["competitor"] == "openbell" else None
     against = f"{row['per_s'] / goal:5.0%} of the goal" if goal else ""
     speed = f"{row['wall_s']:.2f} s" if row["job"].startswith("START") else f"{scaled(row['per_s'])}/s"
-    return f"{row['job']:30s} {row['competitor']:38s} {speed:>12s}  {against:18s} {facts}"
+    return f"{row['job']:30s} {row.get('case', row['competitor']):54s} {speed:>12s}  {against:18s} {facts}"
 
 
 def scaled(value):
