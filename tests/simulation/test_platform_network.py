@@ -5,12 +5,16 @@
 
 import os
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pytest
 
+from openbell.errors import FencedError, StorageError
+from tests.running import until
 from tests.simulation.network import FAULTS, Network
-from tests.simulation.platform import SERVERS, Session, check, undisturbed
+from tests.simulation.platform import PARTITIONS, SERVERS, Session, check, undisturbed
+from tests.simulation.slow import Memory, partitions_of, stopped, times_told
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
@@ -19,6 +23,14 @@ SEED = int(os.environ.get("KILL_SEED", "1"))
 #: Seconds without a fault before each, and how long one lasts.
 LIFE_S = (0.3, 1.5)
 FAULT_S = (0.2, 3.0)
+#: How long a process is stopped, and how much (MB) the others may grow meanwhile.
+PAUSE_S = (1.0, 5.0)
+GROWTH_MB = 64
+READERS = ("trader", "processor", "orders", "portfolio")
+#: About how long (seconds) it takes to start two processes.
+START_S = (8.0, 20.0)
+#: How long (seconds) anything may take that has to happen.
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +46,7 @@ def expected(tmp_path_factory):
 
 def speed_for(*spans):
     """Times real time, so that the recording (eleven minutes) lasts about as long as the faults take, each so many seconds."""
-    return max(1.0, 660.0 / (COUNT * sum(sum(span) / 2 for span in spans) + 5.0))
+    return round(660.0 / (COUNT * sum(sum(span) / 2 for span in spans) + 5.0), 3)
 
 
 @pytest.mark.timeout(180 + 40 * COUNT)
@@ -55,3 +67,79 @@ def test_a_server_that_cannot_be_reached_for_a_while(network, expected, tmp_path
         assert met.total() == COUNT, met
         told = ", ".join(f"{fault} {met[fault]}" for fault in FAULTS if met[fault])
         check(session, expected, f"{server:10} {COUNT:4} faults of the network ({told})")
+
+
+@pytest.mark.timeout(240 + 60 * COUNT)
+@pytest.mark.parametrize("name", READERS)
+def test_a_service_that_stops_for_a_while(network, expected, tmp_path, name):
+    """A process is stopped and goes on; the others do not grow. Every other processor wakes only when its partitions are another's."""
+    generator = np.random.default_rng([SEED, 300 + READERS.index(name)])
+    members = [name, "processor-2"] if name == "processor" else [name]
+    with network.servers.database() as environment:
+        session = Session(tmp_path, environment, speed_for(LIFE_S, PAUSE_S))
+        with session.fleet:
+            for member in members[1:]:
+                session.fleet.start(name, name=member)
+            session.start()
+            session.fleet.wait("ingest", lambda health: health.status == "healthy", "healthy", PATIENCE_S)
+            session.fleet.wait("trader", lambda health: health.progress["trader"]["events"] > 0, "at work", PATIENCE_S)
+            for member in session.fleet.members:
+                if member.startswith("processor"):  # the kernel that makes candles is loaded with the first tick
+                    session.fleet.wait(member, has_stored, "at work", PATIENCE_S)
+            taken_over = 0
+            memory = Memory(session)
+            for number in range(COUNT):
+                memory.live(generator.uniform(*LIFE_S))
+                first, *others = generator.permutation(members).tolist()
+                for other in others:  # who has nothing would miss nothing
+                    until(partial(have_partitions, session, members, 1), PATIENCE_S, f"{first} and {other} to have a share each")
+                with stopped(session.fleet.members[first]):
+                    memory.live(generator.uniform(*PAUSE_S), without=first)
+                    for other in others[: 1 - number % 2]:
+                        until(partial(have_partitions, session, others, PARTITIONS), PATIENCE_S, f"{other} to have all")
+                        taken_over += 1
+            session.finish(expected)
+        print(f"memory in MB: {', '.join(f'{member} {grown:+d}' for member, grown in memory.grown.items())}")
+        assert max(memory.grown.values()) <= GROWTH_MB, memory.grown
+        assert session.restarts.total() == 0, session.restarts
+        also = f", {taken_over} until its partitions were another's" if taken_over else ""
+        check(session, expected, f"{name:10} {COUNT:4} times stopped{also}")
+
+
+def has_stored(health):
+    """Whether a processor has stored what some ticks came to."""
+    return any(place > 0 for name, place in health.progress["processor"].items() if name.startswith("partition"))
+
+
+def have_partitions(session, members, least):
+    """Whether each of some processors has at least so many partitions."""
+    return all(len(partitions_of(session, member)) >= least for member in members)
+
+
+@pytest.mark.timeout(240 + 90 * COUNT)
+def test_a_trader_that_wakes_when_another_has_its_journal(network, expected, tmp_path):
+    """A second trader is refused; one that is told to take over from a stopped one does, and that one is refused when it wakes: it ends."""
+    generator = np.random.default_rng([SEED, 400])
+    with network.servers.database() as environment:
+        session = Session(tmp_path, environment, speed_for(LIFE_S, START_S))
+        fleet = session.fleet
+        with fleet:
+            session.start()
+            for _ in range(COUNT):
+                session.live(generator.uniform(*LIFE_S))
+                second = fleet.start("trader", name="second")
+                del fleet.members["second"]
+                assert second.process.wait(PATIENCE_S) == StorageError.exit_code
+                assert "is being written by another process" in second.log.read_text().splitlines()[-1]
+                first = fleet.members["trader"]
+                with stopped(first):
+                    fleet.start("trader", "--take-over")
+                    begun = fleet.wait("trader", lambda health: health.status == "healthy", "healthy", PATIENCE_S)
+                    events = begun.progress["trader"]["events"]
+                    fleet.wait("trader", lambda health, n=events: health.progress["trader"]["events"] > n, "at work", PATIENCE_S)
+                    refused = times_told(session, "trader", "has taken over")
+                assert first.process.wait(PATIENCE_S) == FencedError.exit_code
+                assert times_told(session, "trader", "has taken over") > refused
+            session.finish(expected)
+        assert session.restarts.total() == 0, session.restarts
+        check(session, expected, f"{'trader':10} {COUNT:4} times taken over while stopped, {COUNT} second ones refused")

@@ -28,6 +28,7 @@ def serve(
     feed: str | None = None,
     speed: str | None = None,
     fresh: Annotated[bool, Parameter(negative="")] = False,
+    take_over: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Run one service until it is stopped. The servers it needs are in the settings; scripts/services.sh starts them on this machine.
 
@@ -53,6 +54,8 @@ def serve(
         Times real time, or max.
     fresh
         ingest: play the feed from its beginning; trader: begin a new run.
+    take_over
+        trader: go on with the run of one that hangs or cannot be reached; that one is refused whatever it still wants to write.
     """
     from openbell.config import load_settings
 
@@ -60,10 +63,10 @@ def serve(
         "server.host": host, "server.port": port, "metrics.addr": metrics, "feed.source": feed, "feed.speed": speed,
         "trading.data_dir": None if data_dir is None else str(data_dir),
     }  # fmt: skip
-    run_process(service, load_settings(config, arguments), trader, fresh)
+    run_process(service, load_settings(config, arguments), trader, fresh, take_over)
 
 
-def run_process(service: Service, settings: Settings, trader: str, fresh: bool) -> None:
+def run_process(service: Service, settings: Settings, trader: str, fresh: bool, take_over: bool) -> None:
     """Run a service until a signal comes; everything is closed then, whatever happened."""
     import asyncio
     from contextlib import ExitStack
@@ -82,12 +85,13 @@ def run_process(service: Service, settings: Settings, trader: str, fresh: bool) 
             check_host(settings.server)
             gateway = stack.enter_context(listen(settings.server.host, settings.server.port, "stop it, or name another --port"))
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(_run(service, settings, trader, fresh, status, gateway))
+            runner.run(_run(service, settings, trader, fresh, take_over, status, gateway))
 
 
 async def _run(
-    service: Service, settings: Settings, trader: str, fresh: bool, status: socket.socket | None, gateway: socket.socket | None
-) -> None:
+    service: Service, settings: Settings, trader: str, fresh: bool, take_over: bool,
+    status: socket.socket | None, gateway: socket.socket | None,
+) -> None:  # fmt: skip
     import asyncio
     import signal
     from importlib import import_module
@@ -98,7 +102,7 @@ async def _run(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    process = Process(service, settings, trader, fresh, gateway)
+    process = Process(service, settings, trader, fresh, gateway, take_over)
     async with process.stack:
         await import_module(f"openbell.services.processes.{service}").build(process)
         watching = asyncio.create_task(_until_launcher_is_gone(stop))

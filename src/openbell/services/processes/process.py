@@ -13,6 +13,7 @@ from openbell.adapters.stores.base import Journal
 from openbell.adapters.stores.database import Address, Database, open_database
 from openbell.config import Settings
 from openbell.engine.plan import Plan
+from openbell.errors import UsageError
 from openbell.model.plan import Listing
 from openbell.observability import Metrics
 from openbell.services.control import ControlChannel
@@ -34,12 +35,15 @@ class Process:
     """The buses, the database and the plans of a process, and the services it runs: who reads first, the source last."""
 
     def __init__(
-        self, service: str, settings: Settings, trader: str = MAIN, fresh: bool = False, opened: socket.socket | None = None
-    ) -> None:
+        self, service: str, settings: Settings, trader: str = MAIN, fresh: bool = False, opened: socket.socket | None = None,
+        take_over: bool = False,
+    ) -> None:  # fmt: skip
         self.name = service if trader == MAIN else f"{service}-{trader}"
         self.settings = settings
         self.trader = trader
         self.fresh = fresh
+        #: Whether a trader becomes the writer of its journal although another process is.
+        self.take_over = take_over
         #: Where a gateway listens.
         self.opened = opened
         self.edge = Edge(settings, f"openbell-{self.name}")
@@ -71,7 +75,7 @@ class Process:
 
     def journal(self, trader: str) -> Journal:
         """Where a trader keeps its runs: a file of its own, or the platform's PostgreSQL."""
-        journal = open_journal(self.settings, trader)
+        journal = open_journal(self.settings, trader, take_over=self.take_over)
         self.stack.callback(journal.close)
         return journal
 
@@ -111,13 +115,18 @@ def database_place(settings: Settings) -> Path | Address:
     return Address(database.host, database.port, database.user, database.password, database.name)
 
 
-def open_journal(settings: Settings, trader: str, writable: bool = True) -> Journal:
-    """Where a trader keeps its runs: a file of its own, or the platform's PostgreSQL."""
+def open_journal(settings: Settings, trader: str, writable: bool = True, take_over: bool = False) -> Journal:
+    """Where a trader keeps its runs: a file of its own, or the platform's PostgreSQL.
+
+    `take_over` ends the connection of who writes it now, and whatever that one still wants to write is refused. UsageError for a file.
+    """
     place = database_place(settings)
+    if take_over and isinstance(place, Path):
+        raise UsageError("a journal in a file cannot be taken over", "one in PostgreSQL", "end the process that writes it, and start again")
     if isinstance(place, Path):
         from openbell.adapters.stores.journal import SqliteJournal
 
         return SqliteJournal(Path(settings.trading.data_dir) / f"journal-{trader}.db", writable)
     from openbell.adapters.stores.postgres_journal import PostgresJournal
 
-    return PostgresJournal(place, writable, f"{settings.bus.namespace} {trader}".strip())
+    return PostgresJournal(place, writable, f"{settings.bus.namespace} {trader}".strip(), take_over=take_over)
