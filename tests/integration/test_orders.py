@@ -44,9 +44,9 @@ ENDED = ("filled", "canceled", "rejected")
 class Desk:
     """The processes of one test, its bus, its database, and what it has heard."""
 
-    def __init__(self, folder, topics, environment, place):
-        self.folder, self.topics, self.environment, self.place = folder, topics, environment, place
-        self.bus = bus_of(settings("rabbitmq"), f"{topics}trader", topics)
+    def __init__(self, folder, topics, prefix, environment, place):
+        self.folder, self.topics, self.prefix, self.environment, self.place = folder, topics, prefix, environment, place
+        self.bus = bus_of(settings("rabbitmq"), f"{topics}trader", topics, prefix)
         self.heard = {}  # by order, by execution id
         self.process = self.venue = None
 
@@ -54,7 +54,7 @@ class Desk:
         """An orders service; returns it when it says that it is ready."""
         with (self.folder / "orders.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.simulation.orders_process", str(self.folder), self.topics],
+                [sys.executable, "-m", "tests.simulation.orders_process", str(self.folder), self.topics, self.prefix],
                 env=self.environment, stdout=subprocess.PIPE, stderr=log, text=True,
             )  # fmt: skip
         return self.process
@@ -98,13 +98,17 @@ class Desk:
         return [json.loads(line) for line in notes.read_text().splitlines()] if notes.exists() else []
 
 
-@pytest.fixture
-async def desk(tmp_path, own_name):
-    """Processes to start, with topics and a database of the test's own; what the test made on the server is removed."""
+@pytest.fixture(params=[""])
+async def desk(tmp_path, own_name, request):
+    """Processes to start, with topics and a database of the test's own; what the test made on the server is removed.
+
+    Everything on the server begins with the parameter, by default with a name of the test's own.
+    """
+    prefix = request.param or own_name.strip("-")
     server = settings("rabbitmq").rabbitmq
     with fresh_database() as found:
         variables = {**os.environ, **environment(), "DB_NAME": found.database.name, "OPENBELL_LOGGING__FORMAT": "json"}
-        made = Desk(tmp_path, own_name, variables, place_of(found.database))
+        made = Desk(tmp_path, own_name, prefix, variables, place_of(found.database))
         queues = made.bus.subscribe([f"{own_name}orders", f"{own_name}executions"], ORDERS_GROUP)
         await queues.ready()
         queues.close()
@@ -116,16 +120,18 @@ async def desk(tmp_path, own_name):
             listening.cancel()
             await asyncio.wait({listening})
             await made.bus.close()
-            topology = Topology("openbell")
+            topology = Topology(prefix)
             async with connected(server) as connection:
                 channel = await connection.channel(publisher_confirms=False)
                 for topic, group in (("orders", ORDERS_GROUP), ("executions", ORDERS_GROUP), ("executions", "trader")):
-                    name = f"openbell.{own_name}{topic}.{group}"
+                    name = f"{prefix}.{own_name}{topic}.{group}"
                     for queue in (name, topology.shelf(name).name):
                         await channel.queue_delete(queue)
                 for topic in ("orders", "executions"):
-                    await channel.queue_delete(f"openbell-partitions.{own_name}{topic}")
-                    await channel.exchange_delete(f"openbell.{own_name}{topic}")
+                    await channel.queue_delete(f"{prefix}-partitions.{own_name}{topic}")
+                    await channel.exchange_delete(f"{prefix}.{own_name}{topic}")
+                if prefix != "openbell":
+                    await channel.queue_delete(topology.dead_letters.name)
 
 
 def instructions_of(number, draw):
@@ -209,8 +215,11 @@ async def comes_within(seconds, condition, what):
 
 
 def unfinished(desk, numbers):
+    """What is known of the orders that have not ended, for a message."""
     left = {number: [e.status for e in desk.heard.get(number, {}).values()] for number in numbers if desk.status(number) not in ENDED}
-    return left, (desk.folder / "orders.log").read_text()[-3000:]
+    with contextlib.closing(open_database(desk.place)) as database:
+        intents = database.select("SELECT client_order_id, command, action, state FROM intents WHERE state <> 'done' ORDER BY command")
+    return left, intents, desk.process.poll(), (desk.folder / "orders.log").read_text()[-3000:]
 
 
 async def test_a_venue_that_cannot_be_reached_is_tried_after_growing_pauses(desk):
@@ -234,6 +243,7 @@ def letters(desk):
     return [letter for letter in json.loads(done.stdout) if letter["topic"].startswith(desk.topics)]
 
 
+@pytest.mark.parametrize("desk", ["openbell"], indirect=True)
 async def test_what_cannot_be_dealt_with_is_put_aside_with_the_reason_and_can_be_sent_back(desk):
     """A message that is no order, at once; an order whose venue was away too long, after the last attempt. Then it is sent, once."""
     desk.start()

@@ -1,6 +1,7 @@
-"""An orders service to be killed: `orders_process.py FOLDER TOPICS` with the servers of the environment and the venue of the folder.
+"""An orders service to be killed, with the servers of the environment: `orders_process.py FOLDER TOPICS PREFIX`.
 
-TOPICS begins the names of its topics. Every attempt to reach the venue is noted in FOLDER/attempts.jsonl, with the time.
+FOLDER is the venue's. TOPICS begins the names of its topics, PREFIX everything on the server. Every attempt to reach the venue is noted in
+FOLDER/attempts.jsonl, with the time.
 """
 
 import asyncio
@@ -28,9 +29,9 @@ TOPICS = ("orders", "executions")
 DELAYS = (0.1, 0.3, 0.9, 2.7)
 
 
-def bus_of(settings, client, topics):
+def bus_of(settings, client, topics, prefix):
     """A bus that knows the topics."""
-    bus = RabbitBus(settings.rabbitmq, client, delays=DELAYS)
+    bus = RabbitBus(settings.rabbitmq, client, delays=DELAYS, prefix=prefix)
     bus.declare(*(Topic(f"{topics}{name}", Overflow.BLOCK, 1000) for name in TOPICS))
     return bus
 
@@ -44,11 +45,11 @@ class NotingBroker(VenueBroker):
         return await super().submit(order)
 
 
-async def main(folder, topics):
+async def main(folder, topics, prefix):
     """Serve until SIGTERM."""
     settings = load_settings(folder=folder)
     configure_logging(settings.logging)
-    bus, database = bus_of(settings, f"orders-{os.getpid()}", topics), open_database(place_of(settings.database))
+    bus, database = bus_of(settings, f"orders-{os.getpid()}", topics, prefix), open_database(place_of(settings.database))
     store = OrderStore(database, topics)
     service = OrderService(bus, {name: f"{topics}{name}" for name in TOPICS}, store, LISTINGS, NotingBroker(folder))
     await service.start()
@@ -64,4 +65,4 @@ async def main(folder, topics):
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))

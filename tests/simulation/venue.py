@@ -111,7 +111,8 @@ class Venue:
 
     def tell(self, report):
         for writer in self.listeners:
-            writer.write(json.dumps(report).encode() + b"\n")
+            if not writer.is_closing():
+                writer.write(json.dumps(report).encode() + b"\n")
 
     async def run(self):
         await self.open()
@@ -120,8 +121,16 @@ class Venue:
         await asyncio.Event().wait()
 
     async def open(self):
-        self.server = await asyncio.start_server(self.serve, "127.0.0.1", self.port, reuse_address=True)
-        self.port = self.server.sockets[0].getsockname()[1]
+        """Listen where clients do not get their own ports: one that tries to connect while nobody listens could meet itself."""
+        while True:
+            port = self.port or random.randrange(20_000, 32_000)
+            try:
+                self.server = await asyncio.start_server(self.serve, "127.0.0.1", port, reuse_address=True)
+            except OSError:
+                await asyncio.sleep(0.01)
+            else:
+                self.port = port
+                return
 
     async def go_away(self):
         self.server.close()

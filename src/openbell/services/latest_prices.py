@@ -4,31 +4,53 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import structlog
 
+from openbell.adapters.buses.base import Bus
 from openbell.adapters.feeds.base import EventArray
+from openbell.adapters.messages.ticks import decode_ticks
+from openbell.errors import DataError
 from openbell.model import enums
+from openbell.model.plan import Listing
 from openbell.services.service import Service
-from openbell.services.topic_feed import TopicFeed
+
+#: Messages that are looked at together.
+MESSAGES_MAX = 256
+
+log = structlog.get_logger("prices")
 
 
 class LatestPrices(Service):
-    """Prices of trades and candles; where there are only quotes, the middle of them. `on_price` hears of those that orders may meet."""
+    """Prices of trades and candles; where there are only quotes, the middle of them. `on_price` hears of those that orders may meet.
+
+    It follows from now on, in the order of each symbol; what was before does not matter for a price.
+    """
 
     name = "prices"
 
-    def __init__(self, feed: TopicFeed, symbols: Sequence[str]) -> None:
+    def __init__(self, market: Bus, topic: str, listings: Sequence[Listing]) -> None:
         super().__init__()
-        self._feed = feed
-        self._symbols = tuple(symbols)
+        self._market = market
+        self._topic = topic
+        self._listings = tuple(listings)
+        self._symbols = tuple(listing.symbol for listing in listings)
+        self._instruments = {symbol: index for index, symbol in enumerate(self._symbols)}
         self._traded: set[int] = set()
         self.latest: dict[str, float] = {}
         self.on_price: Callable[[str, float], None] = lambda symbol, price: None
 
     async def run(self) -> None:
-        """Until cancelled. Nothing is missed that matters: a price is old by the next one."""
-        async for ticks in self._feed.stream(b""):
-            self.take(ticks.events)
-            self._feed.settle(ticks.cursor)
+        """Until cancelled."""
+        subscription = self._market.subscribe(self._topic)
+        try:
+            while messages := await subscription.take(MESSAGES_MAX):
+                for message in messages:
+                    try:
+                        self.take(decode_ticks(message.payload, self._instruments, self._listings).events)
+                    except DataError as error:
+                        log.warning("message refused", partition=message.partition, offset=message.offset, error=str(error))
+        finally:
+            subscription.close()
 
     def take(self, events: EventArray) -> None:
         """Note the prices of some events, and tell of the lowest, the highest and the latest of each symbol."""

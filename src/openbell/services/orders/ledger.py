@@ -145,7 +145,8 @@ class Ledger:
                 item.reason = ""  # a cancellation behind it has made it needless
 
     async def load(self, ids: Sequence[str]) -> list[VenueOrder]:
-        """Orders as they are stored, whether they have ended or not."""
+        """Orders as they are stored, whether they have ended or not. What is known of them here is stored before."""
+        await self._outbox.flush()
         stored = await self._outbox.in_thread(lambda: self._outbox.store.load(ids))
         return [order_of(self._listings, item) for item in stored]
 

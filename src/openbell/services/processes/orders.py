@@ -12,7 +12,6 @@ from openbell.services.orders.service import OrderService
 from openbell.services.plans import MAIN
 from openbell.services.processes.process import Process
 from openbell.services.service import Service
-from openbell.services.topic_feed import TopicFeed
 from openbell.services.topics import EXECUTIONS, ORDERS, TICKS
 
 
@@ -22,8 +21,7 @@ async def build(process: Process) -> None:
     broker: Broker | None = None
     sources: list[Service] = []
     if trading.fill == "outside":
-        feed = TopicFeed(edge.market, edge.name(TICKS), process.listings, "new", "orders")
-        prices = LatestPrices(feed, [listing.symbol for listing in process.listings])
+        prices = LatestPrices(edge.market, edge.name(TICKS), process.listings)
         paper = PaperBroker(prices.latest.get, trading.fee_bps, process.plans[MAIN].currency)
         prices.on_price = paper.on_price
         broker, sources = paper, [prices]
