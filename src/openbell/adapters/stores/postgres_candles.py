@@ -6,6 +6,7 @@ table and merged from there.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from psycopg.errors import UniqueViolation
@@ -18,6 +19,9 @@ from openbell.adapters.stores.partitions import Span
 from openbell.adapters.stores.postgres import PostgresDatabase, PostgresStatements
 from openbell.adapters.stores.progress import Advance, move
 from openbell.errors import UsageError
+
+RecordArray = np.ndarray[Any, Any]
+RowMask = np.ndarray[Any, np.dtype[np.bool_]]
 
 _TYPES = ("text", "text", "int8", *["float8"] * 6, "int8")
 #: How a binary COPY begins and ends; see "COPY, Binary Format" in PostgreSQL's manual.
@@ -93,41 +97,39 @@ def _merge_columns(sql: PostgresStatements, parts: list[Series]) -> None:
 
 
 def _copy_columns(sql: PostgresStatements, table: str, parts: Iterable[Series], options: str = "") -> None:
+    """In the order of the key: then an index is made in a third of the time."""
     with sql.cursor.copy(_copy(table, options)) as copy:
         copy.write(_HEAD)
-        for one in parts:
+        for one in sorted(parts, key=lambda part: (part.symbol, part.timeframe)):
             for first in range(0, len(one), PIECE):
-                for block in _blocks(one.take(slice(first, first + PIECE))):
-                    copy.write(block)
+                copy.write(_encoded(one.take(slice(first, first + PIECE))))
         copy.write(_TAIL)
 
 
-def _blocks(series: Series) -> Iterable[bytes]:
-    """The rows of a binary COPY: those with a vwap, and those without, because a row's size depends on it."""
-    empty = np.isnan(series.vwap)
-    for rows, has_vwap in ((~empty, True), (empty, False)):
-        if rows.any():
-            yield _encoded(series, rows, has_vwap)
-
-
-def _encoded(series: Series, rows: np.ndarray[tuple[int], np.dtype[np.bool_]], has_vwap: bool) -> bytes:
-    """Each value with its size before it, big-endian; -1 is the size of nothing."""
-    fixed = {"symbol": series.symbol.encode(), "timeframe": series.timeframe.encode()}
+def _encoded(series: Series) -> bytes:
+    """The rows of a binary COPY: each value with its size before it, big-endian."""
+    names = {"symbol": series.symbol.encode(), "timeframe": series.timeframe.encode()}
     fields: list[tuple[str, str]] = [("count", ">i2")]
     for column, kind in zip(COLUMNS, _TYPES, strict=True):
-        fields.append((f"{column} size", ">i4"))
-        if column in fixed:
-            fields.append((column, f"S{len(fixed[column])}"))
-        elif column != "vwap" or has_vwap:
-            fields.append((column, ">i8" if kind == "int8" else ">f8"))
-    encoded = np.zeros(int(np.count_nonzero(rows)), fields)
+        value = f"S{len(names[column])}" if column in names else ">i8" if kind == "int8" else ">f8"
+        fields += [(f"{column} size", ">i4"), (column, value)]
+    encoded = np.zeros(len(series), fields)
     encoded["count"] = len(COLUMNS)
     for column in COLUMNS:
-        size = len(fixed[column]) if column in fixed else 8
-        encoded[f"{column} size"] = size if column != "vwap" or has_vwap else -1
-        if column in (encoded.dtype.names or ()):
-            encoded[column] = fixed[column] if column in fixed else getattr(series, column)[rows]
-    return encoded.tobytes()
+        encoded[f"{column} size"] = len(names.get(column, bytes(8)))
+        encoded[column] = names[column] if column in names else getattr(series, column)
+    empty = np.isnan(series.vwap)
+    return _without_values(encoded, "vwap", empty) if empty.any() else encoded.tobytes()
+
+
+def _without_values(encoded: RecordArray, column: str, empty: RowMask) -> bytes:
+    """The same with nothing in a column of some rows: its size is -1 there, and its bytes are left out."""
+    encoded[f"{column} size"][empty] = -1
+    kind, offset = (encoded.dtype.fields or {})[column][:2]
+    kept = np.ones((len(encoded), encoded.dtype.itemsize), bool)
+    kept[empty, offset : offset + kind.itemsize] = False
+    data: bytes = encoded.view(np.uint8).reshape(kept.shape)[kept].tobytes()
+    return data
 
 
 def _make_staging(sql: PostgresStatements) -> None:
