@@ -99,12 +99,12 @@ def has_recorded(health: ProcessHealth, told: Mapping[str, int]) -> bool:
     return all(recorded.get(name, 0) >= index for name, index in told.items())
 
 
-def caught_up(service: str = "processor") -> Callable[[ProcessHealth], bool]:
-    """Whether a reader of the market has stored everything that there was when it was first asked, or later."""
+def caught_up() -> Callable[[ProcessHealth], bool]:
+    """Whether a processor has stored everything that there was when it was first asked, or later."""
     first: list[int] = []
 
     def is_it(health: ProcessHealth) -> bool:
-        told = health.progress[service]
+        told = health.progress["processor"]
         first.append(told["looks"])
         return told["looks"] >= min(first) + 2 and told["behind"] == 0
 

@@ -168,7 +168,7 @@ class AlertService(Service):
     @property
     def detail(self) -> str:
         """What it has."""
-        told = f"{self._standing():,} alerts of {len(self.symbols())} symbols, {self.triggered:,} triggered, {self.shares.detail}"
+        told = f"{self._standing():,} alerts waiting on {len(self.symbols())} symbols, {self.triggered:,} triggered, {self.shares.detail}"
         return told + (f", {self.refused:,} messages refused" if self.refused else "")
 
     @property
