@@ -31,7 +31,7 @@ class OwnServer:
 
     def __init__(self):
         self.folder = ROOT / "run" / f"test-{uuid.uuid4().hex[:12]}"
-        offset = next(offset for offset in range(3000, 9000, 10) if all(_is_free(port + offset) for port in (15672, 14369, 35672)))
+        offset = next(offset for offset in range(3000, 9000, 10) if all(_is_free(port + offset) for port in (15672, 15674, 14369)))
         self._environment = {**os.environ, "OPENBELL_SERVICES_DIR": str(self.folder), "OPENBELL_SERVICES_PORT_OFFSET": str(offset)}
 
     def run(self, command):
