@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 from collections import Counter
 from functools import partial
 
@@ -13,8 +14,9 @@ import pytest
 from openbell.errors import FencedError, StorageError
 from tests.running import until
 from tests.simulation.network import FAULTS, Network
-from tests.simulation.platform import PARTITIONS, SERVERS, Session, check, undisturbed
+from tests.simulation.platform import PARTITIONS, SERVERS, SERVICES, Session, check, undisturbed
 from tests.simulation.slow import Memory, partitions_of, stopped, times_told
+from tests.simulation.strangers import TOPICS, Strangers
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
@@ -143,3 +145,53 @@ def test_a_trader_that_wakes_when_another_has_its_journal(network, expected, tmp
             session.finish(expected)
         assert session.restarts.total() == 0, session.restarts
         check(session, expected, f"{'trader':10} {COUNT:4} times taken over while stopped, {COUNT} second ones refused")
+
+
+REFUSED = re.compile(r"([\d,]+) (?:messages )?(?:refused|that could not be read)")
+#: Who has to count what was sent to a topic: service and the part of it that reads.
+READS = {
+    "stock-prices": (("trader", "ticks"), ("processor", "processor")),
+    "commands": (("portfolio", "follower"),),
+    "requests": (("trader", "requests"),),
+    "control": tuple((service, "control") for service in SERVICES),
+}
+
+
+def refused(session, service, part):
+    """How many messages a part of a service says it could not use."""
+    health = session.fleet.health(service)
+    found = REFUSED.search(health.checks[part].detail) if health is not None else None
+    return int(found.group(1).replace(",", "")) if found else 0
+
+
+def has_refused(session, service, part, least):
+    """Whether a part of a service has refused so many."""
+    return refused(session, service, part) >= least
+
+
+@pytest.mark.timeout(240 + 30 * COUNT)
+def test_messages_of_strangers(network, expected, tmp_path):
+    """What nobody can use, on every topic: it is counted and passed over, or put aside with the reason, and nothing ends."""
+    generator = np.random.default_rng([SEED, 500])
+    with network.servers.database() as environment:
+        session = Session(tmp_path, environment, speed_for(LIFE_S, LIFE_S))
+        with session.fleet:
+            session.start()
+            session.fleet.wait_healthy("ingest")
+            strangers = Strangers(session, expected, generator)
+            for number in range(COUNT):
+                for topic in TOPICS:
+                    session.live(generator.uniform(*LIFE_S) / len(TOPICS))
+                    strangers.send(topic, is_huge=number % 10 == 1)
+                strangers.contradict()
+            counts = {reader: len(strangers.sent[topic]) for topic, readers in READS.items() for reader in readers}
+            counts["trader", "ticks"] += strangers.contradictions
+            counts["orders", "orders"] = len(strangers.sent["orders"]) + len(strangers.sent["executions"])
+            for reader, count in counts.items():
+                until(partial(has_refused, session, *reader, count), PATIENCE_S, f"{reader} to have refused {count}")
+            found = {reader: refused(session, *reader) for reader in counts}
+            session.finish(expected)
+        assert found == counts
+        assert strangers.put_aside() == {topic: Counter(strangers.sent[topic]) for topic in ("orders", "executions", "requests")}
+        assert session.restarts.total() == 0, session.restarts
+        check(session, expected, f"{'strangers':10} {COUNT:4} messages to each of {', '.join(TOPICS)}", strangers.all_sent())
