@@ -90,9 +90,7 @@ class Replica:
         try:
             known = msgspec.msgpack.decode(snapshot, type=State)
         except msgspec.DecodeError as error:
-            raise JournalError(
-                f"the snapshot of a portfolio cannot be read ({error})", "one of this version", "build it anew"
-            ) from None
+            raise JournalError(f"the snapshot of a portfolio cannot be read ({error})", "one of this version", "build it anew") from None
         self.index, self.ts, self.books, self._signaled, self.points = known.index, known.ts, known.books, known.signaled, known.points
         self.orders = {order.id: order for order in known.orders}
         self.fills = deque(known.fills, maxlen=FILLS_KEPT)

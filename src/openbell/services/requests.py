@@ -100,7 +100,6 @@ class RequestReader(Service):
             return Told(question.id, found=error.found, expected=error.expected, do=error.do), question.caller
         return Told(question.id, answer.seq, answer.commands, answer.repeated), question.caller
 
-
     @property
     def detail(self) -> str:
         """What was asked, and what could not be read."""
