@@ -44,7 +44,7 @@ def run(settings, case):
 
     postgres = servers.listener(servers.place(settings, "postgres"))
     with servers.fresh_database(settings) as name:
-        workers = [Worker(__name__, "write", case | {"database": name, "writer": number}) for number in range(case["writers"])]
+        workers = [Worker(__spec__.name, "write", case | {"database": name, "writer": number}) for number in range(case["writers"])]
         try:
             for worker in workers:
                 worker.hear()
@@ -124,4 +124,4 @@ async def work(_, case):
 
 
 if __name__ == "__main__":
-    main(__name__, measure, work)
+    main(measure, work)

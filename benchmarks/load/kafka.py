@@ -47,9 +47,9 @@ def run(settings, case):
     """One case, once."""
     case = case | {"topic": f"bench-{uuid.uuid4().hex[:8]}"}
     broker = servers.listener(servers.place(settings, "kafka"))
-    readers = [Worker(__name__, case["reader"], case) for _ in range(case["members"])]
+    readers = [Worker(__spec__.name, case["reader"], case) for _ in range(case["members"])]
     try:
-        with Worker(__name__, "publish", case) as publisher:
+        with Worker(__spec__.name, "publish", case) as publisher:
             for worker in (publisher, *readers):
                 worker.hear()
             before = servers.cpu_of(broker)
@@ -101,12 +101,14 @@ def open_bus(case):
     return bus
 
 
-async def remove(settings, topic):
-    """Take the topic away."""
+async def remove(settings, beginning):
+    """Take away the topics whose names begin so."""
     from confluent_kafka.admin import AdminClient
 
     admin = AdminClient({"bootstrap.servers": settings.kafka.servers})
-    for answer in admin.delete_topics([topic]).values():
+    there = (await asyncio.to_thread(admin.list_topics, timeout=10)).topics
+    mine = [topic for topic in there if topic.startswith(beginning)]
+    for answer in (admin.delete_topics(mine) if mine else {}).values():
         await asyncio.wrap_future(answer)
 
 
@@ -221,4 +223,4 @@ async def work(role, case):
 
 
 if __name__ == "__main__":
-    main(__name__, measure, work)
+    main(measure, work)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import data
-from benchmarks.load import servers
+from benchmarks.load import kafka, redis, servers
 from benchmarks.load.workers import row
 
 TICKS = 3_000_000
@@ -166,15 +166,8 @@ def check(settings, database, namespace):
 
 async def remove(settings, namespace):
     """Take topics and keys away."""
-    from confluent_kafka.admin import AdminClient
-
-    from benchmarks.load.redis import remove as remove_keys
-
-    admin = AdminClient({"bootstrap.servers": settings.kafka.servers})
-    topics = [name for name in (await asyncio.to_thread(admin.list_topics, timeout=10)).topics if name.startswith(f"{namespace}.")]
-    for answer in (admin.delete_topics(topics) if topics else {}).values():
-        await asyncio.wrap_future(answer)
-    await remove_keys(settings, namespace)
+    await kafka.remove(settings, f"{namespace}.")
+    await redis.remove(settings, namespace)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def run(settings, case):
     namespace = f"bench-{uuid.uuid4().hex[:8]}"
     redis = servers.listener(servers.place(settings, "redis"))
     asyncio.run(fill(settings, namespace))
-    workers = [Worker(__name__, case["way"], case | {"namespace": namespace, "client": number}) for number in range(case["clients"])]
+    workers = [Worker(__spec__.name, case["way"], case | {"namespace": namespace, "client": number}) for number in range(case["clients"])]
     try:
         for worker in workers:
             worker.hear()
@@ -156,4 +156,4 @@ async def work(role, case):
 
 
 if __name__ == "__main__":
-    main(__name__, measure, work)
+    main(measure, work)

@@ -86,8 +86,8 @@ def row(job, case, work, walls, **facts):
     print(json.dumps(told | facts), flush=True)
 
 
-def main(module, measure, work):
-    """`python -m module` measures; with a role and a case it is one of the workers."""
+def main(measure, work):
+    """Of a module that is run: it measures; with a role and a case it is one of the workers."""
     if len(sys.argv) == 3:
         asyncio.run(work(sys.argv[1], json.loads(sys.argv[2])))
     else:
