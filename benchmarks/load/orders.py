@@ -1,6 +1,7 @@
 """Orders there and back, in processes as they are deployed: a strategy in a trader -> RabbitMQ -> orders service -> RabbitMQ -> trader.
 
-10,000 ticks a second of one symbol come over Kafka at the pace of the clock. The trader journals in PostgreSQL what it decides before it says
+10,000 ticks a second of one symbol come over Kafka at the pace of the clock. The trader journals in PostgreSQL what it decides
+before it says
 so; the orders service writes every order into PostgreSQL before it sends it to its venue of paper, and every answer before it says it; the
 trader journals the answers. Every message is confirmed by RabbitMQ and acknowledged after its effect. An order counts when its fill has
 come back and is journaled. Two loads: as many as go, with so many on their way at most; and 1,000 a second, for the time there and back.
@@ -119,7 +120,7 @@ def follow(fleet):
 
 
 def results(address):
-    """What the journal says: how many orders came back filled, and how long each took, in the session's time, which is that of the clock."""
+    """What the journal says: how many orders came back filled, and how long each took in the session's time."""
     from openbell.adapters.stores.postgres_journal import PostgresJournal
     from openbell.model import enums
     from openbell.model.jit import join
