@@ -8,7 +8,7 @@ from aiormq import Connection
 
 from openbell.adapters.buses.base import Topic
 from openbell.adapters.buses.rabbitmq import RabbitBus
-from openbell.adapters.buses.rabbitmq.server import Server, connect
+from openbell.adapters.buses.rabbitmq.server import Server, connect, disconnect
 from openbell.adapters.buses.rabbitmq.topology import Queue, Topology
 
 #: The prefix of a real platform: what all of its topics share is not deleted.
@@ -59,7 +59,7 @@ async def connected(server: Server) -> AsyncIterator[Connection]:
     try:
         yield connection
     finally:
-        await connection.close()
+        await disconnect(connection)
 
 
 async def remove(server: Server, *buses: OwnBus) -> None:

@@ -63,17 +63,25 @@ def stored(place, number=1):
 def test_an_order_its_fills_and_its_end(store, place, database):
     """What is filled, and at what price, is the sum of the fills."""
     store.write(Changes([order(), status(1, "accepted", 1)]))
-    store.write(Changes([status(1, "filled", 2)], fills=[fill(1, 4, 10.0), fill(2, 6, 9.0)]))
+    store.write(Changes([status(1, "filled", 2)], fills=[fill(1, 4, 10.0), fill(2, 6, 9.0)], summed={"r-1"}))
     assert stored(place) == ("r-1", "limit", "filled", 10, 10, 9.5, 9.4, None, 1000, 1002, 2)
     assert orders_of(database, "r") == {"r-1": ("filled", 10, 10)}
     assert fills_of(database, "r") == {"e1": ("r-1", 4, 10.0, 7), "e2": ("r-1", 6, 9.0, 7)}
     assert orders_of(database, "another") == fills_of(database, "another") == {}
 
 
+def test_how_much_is_filled_may_be_said(store, place):
+    """It never gets less, whatever comes late, and the price goes with it."""
+    store.write(Changes([order(filled=6, average_price=9.5, revision=4, status="partially_filled")]))
+    store.write(Changes([order(filled=2, average_price=9.0, revision=3)]))
+    store.write(Changes([order(revision=5, status="canceled")]))
+    assert stored(place)[2:7] == ("canceled", 10, 6, 9.5, 9.5)
+
+
 def test_writing_again_changes_nothing(store, place):
     """A message that comes twice, alone or with all others."""
     everything = Changes(
-        [order(), status(1, "partially_filled", 3)], [ChangeRow("r-1", 20, 9.0, None)], [fill(1)],
+        [order(), status(1, "partially_filled", 3)], [ChangeRow("r-1", 20, 9.0, None)], [fill(1)], {"r-1"},
         [intent(0, "done")], {}, [Answer(1, "r-1", "r", b"said")],
     )  # fmt: skip
     store.write(everything)
@@ -101,7 +109,7 @@ def test_a_status_never_goes_back(store, place):
 
 def test_a_status_and_a_fill_may_come_before_their_order(store, place):
     """Two topics have no order between them: the order completes the row and leaves its status."""
-    store.write(Changes([status(1, "filled", 4)], fills=[fill(1, 10)]))
+    store.write(Changes([status(1, "filled", 4)], fills=[fill(1, 10)], summed={"r-1"}))
     assert stored(place)[1:5] == ("", "filled", 10, 10)
     store.write(Changes([order()]))
     assert stored(place)[1:6] == ("limit", "filled", 10, 10, 9.5)
@@ -110,7 +118,7 @@ def test_a_status_and_a_fill_may_come_before_their_order(store, place):
 def test_an_order_sized_by_money_has_the_lots_of_its_fills(store, place):
     """Nobody knows them before."""
     store.write(Changes([order(quantity=0)]))
-    store.write(Changes([status(1, "filled", 1)], fills=[fill(1, 7)]))
+    store.write(Changes([status(1, "filled", 1)], fills=[fill(1, 7)], summed={"r-1"}))
     assert stored(place)[3:5] == (7, 7)
 
 

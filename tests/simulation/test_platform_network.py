@@ -3,16 +3,21 @@
 `PLATFORM_FAULTS=50 make test-services ARGS=tests/simulation/test_platform_network.py` does each 50 times; CI does so a few times.
 """
 
+import json
 import os
 import re
+import urllib.request
 from collections import Counter
 from functools import partial
 
 import numpy as np
 import pytest
 
+from openbell.adapters.messages.orders import OrderInstruction, encode_execution, encode_order
 from openbell.errors import FencedError, StorageError
+from openbell.services.instructions import instructions
 from tests.running import until
+from tests.simulation.full_queue import FullQueue
 from tests.simulation.network import FAULTS, Network
 from tests.simulation.platform import PARTITIONS, SERVERS, SERVICES, Session, check, undisturbed
 from tests.simulation.slow import Memory, partitions_of, stopped, times_told
@@ -29,6 +34,10 @@ FAULT_S = (0.2, 3.0)
 PAUSE_S = (1.0, 5.0)
 GROWTH_MB = 64
 READERS = ("trader", "processor", "orders", "portfolio")
+#: How long a queue stays full.
+FULL_S = (0.1, 0.4)
+#: Messages in a buffer within a process: as few as they may be without being one.
+SMALL = 4
 #: About how long (seconds) it takes to start two processes.
 START_S = (8.0, 20.0)
 #: How long (seconds) anything may take that has to happen.
@@ -195,3 +204,74 @@ def test_messages_of_strangers(network, expected, tmp_path):
         assert strangers.put_aside() == {topic: Counter(strangers.sent[topic]) for topic in ("orders", "executions", "requests")}
         assert session.restarts.total() == 0, session.restarts
         check(session, expected, f"{'strangers':10} {COUNT:4} messages to each of {', '.join(TOPICS)}", strangers.all_sent())
+
+
+def told(expected):
+    """What the trader has to tell the orders service, message by message."""
+    found = instructions(expected.names, "main-1", 0, expected.commands)
+    return [encode_order(item) if isinstance(item, OrderInstruction) else encode_execution(item) for item in found]
+
+
+def unsent(session):
+    """How many commands have left the trader, and how many there are, while some wait; None when none does."""
+    health = session.fleet.health("trader")
+    counts = (health.progress["trader"]["sent"], health.progress["trader"]["commands"]) if health is not None else (0, 0)
+    return counts if counts[0] < counts[1] else None
+
+
+@pytest.mark.timeout(240 + 30 * COUNT)
+def test_a_full_queue_of_orders(network, expected, tmp_path):
+    """A queue that takes one message more only when its reader has taken one: the trader waits, also with hardly any buffer of its own."""
+    generator = np.random.default_rng([SEED, 600])
+    with network.servers.database() as environment:
+        session = Session(tmp_path, environment, speed_for(FULL_S), OPENBELL_TRADING__EVENT_BUS_BUFFER=str(SMALL))
+        queue, fired = FullQueue(session, "orders", "executions"), 0
+        queue.make()
+        with session.fleet:
+            session.start()
+            while fired < COUNT:
+                until(lambda: queue.is_full() and unsent(session), PATIENCE_S, "a trader that waits")
+                before = unsent(session)
+                session.live(generator.uniform(*FULL_S))
+                after = unsent(session)
+                fired += before is not None and after is not None and before[0] == after[0]
+                queue.take()
+            with queue.read():
+                session.finish(expected)
+        assert set(queue.taken) == set(told(expected))
+        again = queue.taken.total() - len(queue.taken)
+        assert session.restarts.total() == 0, session.restarts
+        check(session, expected, f"{'queue':10} {fired:4} times full while the trader had more ({again} orders said again)")
+
+
+def waiting(session, process, service):
+    """Messages that wait for a service within its process."""
+    port = session.fleet.members[process].port
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/services", timeout=10) as answer:
+        return next(view["queue"] for view in json.load(answer)["services"] if view["name"] == service)
+
+
+@pytest.mark.timeout(240 + 30 * COUNT)
+def test_a_feed_that_is_held_back(network, expected, tmp_path):
+    """Kafka confirms nothing any more: whoever publishes waits, the buffers within the process fill up, and the feed stops."""
+    generator = np.random.default_rng([SEED, 700])
+    small = {"OPENBELL_TRADING__EVENT_BUS_BUFFER": str(SMALL)}
+    with network.servers.database() as environment:
+        session = Session(tmp_path, environment, speed_for(LIFE_S, PAUSE_S), **network.through("kafka"), **small)
+        proxy, most = network.proxies["kafka"], 0
+        with session.fleet:
+            session.start()
+            session.fleet.wait("ingest", lambda health: health.progress["publisher"]["published"] > 0, "at work", PATIENCE_S)
+            memory = Memory(session)
+            for _ in range(COUNT):
+                memory.live(generator.uniform(*LIFE_S))
+                proxy.stall()
+                until(lambda: waiting(session, "ingest", "publisher") >= SMALL, PATIENCE_S, "a full buffer")
+                memory.live(generator.uniform(*FULL_S))
+                most = max(most, waiting(session, "ingest", "publisher"))
+                proxy.resume()
+            session.finish(expected)
+        assert most == SMALL, "no more than the buffer holds"
+        assert memory.grown["ingest"] <= GROWTH_MB, memory.grown
+        assert session.restarts.total() == 0, session.restarts
+        check(session, expected, f"{'feed':10} {COUNT:4} times held back by full buffers")

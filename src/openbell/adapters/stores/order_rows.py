@@ -9,7 +9,7 @@ State = Literal["intended", "waiting", "working", "done"]
 
 @dataclass(frozen=True, slots=True)
 class OrderRow:
-    """An order as it was asked for. Of one that is known, only what its first message did not say is taken."""
+    """An order as it was asked for, and how it stands. Of one that is known, what was asked for is taken where nobody had said it yet."""
 
     client_order_id: str
     run: str
@@ -27,6 +27,8 @@ class OrderRow:
     reason: str | None  # None: as it was
     ts: int  # ns
     revision: int
+    filled: int = 0  # lots; it never gets less
+    average_price: float | None = None  # of what was filled
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +83,16 @@ class Answer:
 
 @dataclass(slots=True)
 class Changes:
-    """What is written together. `said`: the answers up to this number are with the bus."""
+    """What is written together.
+
+    `summed` names the orders whose row takes what is filled from the fills that are written. `said`: the answers up to this number are with
+    the bus.
+    """
 
     orders: list[OrderRow] = field(default_factory=list)
     changes: list[ChangeRow] = field(default_factory=list)
     fills: list[FillRow] = field(default_factory=list)
+    summed: set[str] = field(default_factory=set)
     intents: list[Intent] = field(default_factory=list)
     states: dict[tuple[str, int], State] = field(default_factory=dict)  # of intents that are written, by run and command
     answers: list[Answer] = field(default_factory=list)

@@ -110,7 +110,7 @@ class Ledger:
         else:
             return f"there is no order {told.client_order_id}"
         self._outbox.intend(item.intent())
-        self._outbox.keep(order.row(told.reason, told.ts))
+        self._outbox.stand(order, told.ts)
         return ""
 
     def _begin_again(self, item: Item) -> None:

@@ -30,6 +30,8 @@ class VenueOrder:
         self.state: State = "intended"
         self.status: Status = "submitted"
         self.filled = 0  # lots
+        self.cost = 0.0  # of them, in price times lots
+        self.reason = ""  # the latest that there was
         self.revision = 0
         self.fills: dict[str, tuple[int, float]] = {}  # lots and price by execution id
         self.changes: dict[int, tuple[State, OrderInstruction]] = {}
@@ -59,6 +61,8 @@ class VenueOrder:
         order.state, order.status, order.revision, order._answers = submit.state, status, row.revision, stored.answers  # type: ignore[assignment]
         order.fills = {fill.execution_id: (fill.quantity, fill.price) for fill in stored.fills}
         order.filled = sum(fill.quantity for fill in stored.fills)
+        order.cost = sum(fill.quantity * fill.price for fill in stored.fills)
+        order.reason = row.reason or ""
         for intent in stored.intents:
             if intent.action != "submit" and intent.state != "done":
                 order.changes[intent.command] = intent.state, decode_order(intent.instruction)
@@ -111,6 +115,7 @@ class VenueOrder:
             log.error("a fill after the order had ended", order=self.id, status=self.status, execution=report.execution_id)
         self.fills[report.execution_id] = report.lots, report.price
         self.filled += report.lots
+        self.cost += report.lots * report.price
         self._is_there()
         is_whole = self.filled >= self.instruction.quantity_lots
         if is_whole or not self.has_ended:
@@ -159,6 +164,7 @@ class VenueOrder:
         """An instruction to change or cancel it is to be carried out."""
         self.changes[instruction.index] = state, instruction
         self.revision += 1
+        self.reason = instruction.reason or self.reason
         if not self.has_ended and self.status != "unknown":
             self.status = "pending_cancel" if instruction.action == "cancel" else "pending_modify"
 
@@ -185,6 +191,7 @@ class VenueOrder:
 
     def _execution(self, status: Status, reason: str, now: int, ts_event: int = 0, fill: Report | None = None) -> Execution:
         self._answers += 1
+        self.reason = reason or self.reason
         order, lots = self.instruction, fill.lots if fill is not None else 0
         return Execution(
             run=order.run,
@@ -211,12 +218,13 @@ class VenueOrder:
 
     # What is stored.
 
-    def row(self, reason: str, now: int) -> OrderRow:
+    def row(self, now: int) -> OrderRow:
         """How it stands."""
         order = self.instruction
         return OrderRow(
             self.id, order.run, order.order_id, order.strategy, order.symbol, order.side, order.type, order.time_in_force, self.status,
-            order.quantity_lots, self.lot_size, order.limit_price, order.stop_price, reason or None, now, self.revision,
+            order.quantity_lots, self.lot_size, order.limit_price, order.stop_price, self.reason or None, now, self.revision, self.filled,
+            self.cost / self.filled if self.filled else None,
         )  # fmt: skip
 
     def intent(self, message: bytes) -> Intent:

@@ -26,6 +26,7 @@ class Outbox:
         self._bus = bus
         self._topic = topic
         self._changes = Changes()
+        self._standing: dict[str, tuple[VenueOrder, int]] = {}
         self._again: list[Answer] = []
         self._number = self._said = 0
         self._lock = asyncio.Lock()
@@ -51,24 +52,27 @@ class Outbox:
         """What became of an instruction."""
         self._changes.states[run, command] = state
 
-    def keep(self, *rows: OrderRow) -> None:
-        """How orders stand."""
-        self._changes.orders += rows
+    def stand(self, order: VenueOrder, now: int) -> None:
+        """How an order stands; only the latest of it is written."""
+        self._standing[order.id] = order, now
+
+    def keep(self, row: OrderRow) -> None:
+        """How an order of the simulated venue stands."""
+        self._changes.orders.append(row)
 
     def keep_fill(self, row: FillRow) -> None:
-        """A fill."""
+        """A fill of the simulated venue."""
         self._changes.fills.append(row)
+        self._changes.summed.add(row.client_order_id)
 
     def change(self, order: VenueOrder, told: Sequence[Execution], now: int) -> None:
         """An order stands otherwise than before, and the others are told."""
-        reason = ""
         for execution in told:
             self._number += 1
             self._changes.answers.append(Answer(self._number, order.id, execution.run, encode_execution(execution)))
             if execution.last_lots:
                 self._changes.fills.append(fill_row(execution, order.lot_size))
-            reason = execution.reason or reason
-        self._changes.orders.append(order.row(reason, now))
+        self.stand(order, now)
         self.settle(order.instruction.run, order.instruction.index, order.state)
         if order.has_ended:
             for command in order.changes:
@@ -87,6 +91,8 @@ class Outbox:
         """Returns when all that was added before is stored, said, and confirmed."""
         async with self._lock:
             changes, self._changes = self._changes, Changes()
+            changes.orders += [order.row(now) for order, now in self._standing.values()]
+            self._standing.clear()
             again, self._again = self._again, []
             if changes:
                 changes.said = self._said

@@ -182,6 +182,8 @@ async def disconnect(connection: Connection) -> None:
     if not closing.done() and isinstance(connection, _Connection) and connection.transports.writer is not None:
         connection.transports.writer.transport.abort()
         await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
+    for _ in range(5):
+        await asyncio.sleep(0)  # the library's own tasks end a moment later; cut short by the end of the program, they would complain
 
 
 def patient(work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
