@@ -6,7 +6,7 @@ then on whatever the one before wants to write is refused (FencedError), all of 
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -16,8 +16,6 @@ from openbell.adapters.stores.progress import Progress, move, read_progress
 
 #: Names in one question.
 ASKED_MAX = 500
-#: Rows in one statement; a power of two.
-ROWS_MAX = 8
 _SAID = struct.Struct("<q")
 
 
@@ -49,12 +47,12 @@ class OrderStore:
         def write(sql: Statements) -> None:
             move(sql, advance)
             for query, rows in self._statements(changes):
-                _at_once(sql, query, rows)
+                sql.many(query, rows)
 
         self._database.run(write)
         self._known = advance.after
 
-    def _statements(self, changes: Changes) -> Iterator[tuple[str, Sequence[Values]]]:
+    def _statements(self, changes: Changes) -> Iterator[tuple[str, Iterable[Values]]]:
         own = (self._reader,)
         for query, rows in (
             (_ORDER, [_ORDER_VALUES(row) for row in changes.orders]),
@@ -120,20 +118,6 @@ class OrderStore:
             yield from self._database.select(f"SELECT {columns} FROM {table} WHERE {which} {rest}", (*own, *some))
 
 
-def _at_once(sql: Statements, query: str, rows: Sequence[Values]) -> None:
-    """A statement for many rows: in pieces of a few sizes, so that the database knows the statements."""
-    if "$ROWS" not in query:
-        sql.many(query, rows)
-        return
-    one, first, size = f"({', '.join('?' * len(rows[0]))})", 0, ROWS_MAX
-    while first < len(rows):
-        if first + size > len(rows):
-            size //= 2
-        else:
-            sql.execute(query.replace("$ROWS", ", ".join([one] * size)), [value for row in rows[first : first + size] for value in row])
-            first += size
-
-
 def orders_of(database: Reading, run: str) -> dict[str, tuple[str, int, int]]:
     """(Status, lots, lots filled) of every order of a run by its client order id."""
     found = database.select("SELECT client_order_id, status, quantity, filled FROM orders WHERE run = ?", (run,))
@@ -169,7 +153,7 @@ def _stated(column: str) -> str:
 
 
 _ORDER = f"""
-INSERT INTO orders ({_ORDER_COLUMNS}, created) VALUES $ROWS
+INSERT INTO orders ({_ORDER_COLUMNS}, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (client_order_id) DO UPDATE SET
     {", ".join(map(_stated, ("type", "time_in_force", "lot_size", "limit_price", "stop_price", "created")))},
     quantity = CASE WHEN orders.type = '' AND excluded.quantity > orders.quantity THEN excluded.quantity ELSE orders.quantity END,
@@ -182,7 +166,7 @@ _CHANGE = """
 UPDATE orders SET quantity = CASE WHEN ? = 0 THEN quantity ELSE ? END, limit_price = ?, stop_price = ? WHERE client_order_id = ?
 """
 _FILL = f"""
-INSERT INTO executions ({_FILL_COLUMNS}) VALUES $ROWS ON CONFLICT (run, execution_id) DO NOTHING
+INSERT INTO executions ({_FILL_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run, execution_id) DO NOTHING
 """
 #: An order sized by money has no lots of its own before it is filled.
 _SUMS = """
@@ -194,9 +178,7 @@ FROM (
 WHERE client_order_id = ?
 """
 _INTENT = f"""
-INSERT INTO intents (reader, {_INTENT_COLUMNS}) VALUES $ROWS ON CONFLICT (reader, run, command) DO NOTHING
+INSERT INTO intents (reader, {_INTENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (reader, run, command) DO NOTHING
 """
-_STATE = """
-UPDATE intents SET state = new.column1 FROM (VALUES $ROWS) AS new WHERE reader = new.column2 AND run = new.column3 AND command = new.column4
-"""
-_ANSWER = f"INSERT INTO answers (reader, {_ANSWER_COLUMNS}) VALUES $ROWS ON CONFLICT (reader, number) DO NOTHING"
+_STATE = "UPDATE intents SET state = ? WHERE reader = ? AND run = ? AND command = ?"
+_ANSWER = f"INSERT INTO answers (reader, {_ANSWER_COLUMNS}) VALUES (?, ?, ?, ?, ?) ON CONFLICT (reader, number) DO NOTHING"
