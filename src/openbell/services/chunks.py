@@ -12,6 +12,7 @@ Messages of a chunk that contradict each other are put away and counted: the chu
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,54 @@ class Source:
 
     epoch: int
     next: int = 0
-    held: dict[Chunk, dict[str, tuple[Part, Place]]] = field(default_factory=lambda: defaultdict(dict))
+    held: dict[Chunk, dict[str, tuple[Part, Place]]] = field(default_factory=dict)
+    ahead: list[Chunk] = field(default_factory=list)  # a heap: chunks that begin behind the place that is next
+    due: list[Chunk] = field(default_factory=list)  # the others, one at most unless the source was cut anew; some may be gone
+
+    def hold(self, part: Part, place: Place) -> tuple[dict[str, tuple[Part, Place]], Place | None]:
+        """Hold a message; returns those of its chunk, and where the one stood that it replaces."""
+        chunk = part.first, part.count
+        if chunk not in self.held:
+            self.held[chunk] = {}
+            heappush(self.ahead, chunk)
+        parts = self.held[chunk]
+        before = parts.get(part.symbol)
+        parts[part.symbol] = part, place
+        return parts, before and before[1]
+
+    def look(self) -> list[Chunk]:
+        """The chunks that begin at the place that is next or before."""
+        while self.ahead and self.ahead[0][0] <= self.next:
+            self.due.append(heappop(self.ahead))
+        return self.due
+
+
+class Held:
+    """Where messages stand that are held, however many: each is put in and taken out once, and the lowest are known at any time."""
+
+    def __init__(self) -> None:
+        self._there: dict[int, set[int]] = defaultdict(set)
+        self._heaps: dict[int, list[int]] = defaultdict(list)  # the same offsets, and some that are not there any more
+
+    def add(self, place: Place) -> None:
+        """A message is held."""
+        partition, offset = place
+        self._there[partition].add(offset)
+        heappush(self._heaps[partition], offset)
+
+    def remove(self, place: Place) -> None:
+        """It is not."""
+        self._there[place[0]].discard(place[1])
+
+    def lowest(self) -> dict[int, int]:
+        """The offset of the first message that is held, by partition."""
+        found = {}
+        for partition, heap in self._heaps.items():
+            while heap and heap[0] not in self._there[partition]:
+                heappop(heap)
+            if heap:
+                found[partition] = heap[0]
+        return found
 
 
 class Assembler:
@@ -50,19 +98,23 @@ class Assembler:
         self.repeated = 0  # messages that were known, or of an epoch that is over
         self.lost = 0  # events of chunks that never became whole
         self.refused = 0  # messages of chunks that cannot be put together
+        self._held = Held()
 
     def add(self, part: Part, place: Place) -> EventArray | None:
         """Take a message; returns the events that can be handed out with it, if any."""
         source = self.sources.setdefault(part.source, Source(part.epoch))
         if part.epoch > source.epoch:
             self.waiting.append((part, place))
+            self._held.add(place)
             return None
         if part.epoch < source.epoch or part.first + part.count <= source.next:
             self.repeated += 1
             return None
-        parts = source.held[part.first, part.count]
-        self.repeated += part.symbol in parts
-        parts[part.symbol] = part, place
+        parts, before = source.hold(part, place)
+        if before is not None:
+            self.repeated += 1
+            self._held.remove(before)
+        self._held.add(place)
         return self._hand_out(source) if len(parts) == part.parts else None
 
     def begin_epochs(self) -> list[EventArray]:
@@ -70,6 +122,7 @@ class Assembler:
         waiting, self.waiting = self.waiting, []
         events = []
         for part, place in waiting:
+            self._held.remove(place)
             source = self.sources[part.source]
             if part.epoch > source.epoch:
                 events += self._give_up(source)
@@ -100,22 +153,44 @@ class Assembler:
                 if (events := self._events(source, (first, count))) is not None:
                     found.append(events)
         self.lost += max([*ends, source.next]) - source.next
+        for chunk in list(source.held):
+            self._put_away(source, chunk)
         return found
 
     def _events(self, source: Source, chunk: Chunk) -> EventArray | None:
-        """The events of a chunk that has all its messages; None, and the chunk is put away, when they do not fit together."""
-        try:
-            return _events(source, chunk)
-        except DataError as error:
-            refused = source.held.pop(chunk)
-            self.refused += len(refused)
-            log.error("chunk refused", messages=len(refused), error=str(error))
-            return None
+        """The events of a chunk that has all its messages, from the place that is next on; what it covers is held no longer.
 
-    def held_places(self) -> list[Place]:
-        """Where the messages stand that are not handed out yet: a reader that begins anew has to read them again."""
-        places = [place for source in self.sources.values() for parts in source.held.values() for _, place in parts.values()]
-        return places + [place for _, place in self.waiting]
+        None, and the chunk is put away, when they do not fit together.
+        """
+        parts = [part for part, _ in source.held[chunk].values()]
+        first, count = chunk
+        try:
+            events = join_parts(parts) if first == source.next else _rest(parts, source.next - first)
+        except DataError as error:
+            self.refused += len(parts)
+            self._put_away(source, chunk)
+            log.error("chunk refused", messages=len(parts), error=str(error))
+            return None
+        source.next = first + count
+        for known in source.look():
+            if sum(known) <= source.next:
+                self._put_away(source, known)
+        source.due = [known for known in source.due if known in source.held]
+        return events
+
+    def _put_away(self, source: Source, chunk: Chunk) -> None:
+        """Hold the messages of a chunk no longer."""
+        for _, place in source.held.pop(chunk, {}).values():
+            self._held.remove(place)
+
+    @property
+    def held(self) -> int:
+        """How many messages are not handed out yet."""
+        return sum(len(parts) for source in self.sources.values() for parts in source.held.values()) + len(self.waiting)
+
+    def lowest(self) -> dict[int, int]:
+        """By partition, the offset of the first message that is not handed out yet: a reader that begins anew has to go on from there."""
+        return self._held.lowest()
 
     def reached(self) -> dict[str, tuple[int, int]]:
         """(Epoch, place that is next) of each source."""
@@ -124,21 +199,11 @@ class Assembler:
 
 def _whole(source: Source) -> Chunk | None:
     """A chunk that has all its messages and holds the place that is next."""
-    for (first, count), parts in source.held.items():
-        if first <= source.next < first + count and len(parts) == next(iter(parts.values()))[0].parts:
-            return first, count
+    for chunk in source.look():
+        parts = source.held.get(chunk)
+        if parts and sum(chunk) > source.next and len(parts) == next(iter(parts.values()))[0].parts:
+            return chunk
     return None
-
-
-def _events(source: Source, chunk: Chunk) -> EventArray:
-    """The events of a whole chunk from the place that is next on; what it covers is held no longer."""
-    parts = [part for part, _ in source.held[chunk].values()]
-    first, count = chunk
-    events = join_parts(parts) if first == source.next else _rest(parts, source.next - first)
-    source.next = first + count
-    for known in [held for held in source.held if sum(held) <= source.next]:
-        del source.held[known]
-    return events
 
 
 def _rest(parts: list[Part], skip: int) -> EventArray:

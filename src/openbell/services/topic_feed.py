@@ -71,7 +71,7 @@ class TopicFeed:
                     yield ticks
                     if not keeps:
                         await self._until_settled(ticks.cursor)
-                if not keeps and not self._assembler.held_places():
+                if not keeps and not self._assembler.held:
                     subscription.ack()
         finally:
             subscription.close()
@@ -79,13 +79,15 @@ class TopicFeed:
     async def _read(self, messages: list[Message]) -> AsyncIterator[Ticks]:
         """What can be handed out with these messages, in arrays of a bounded size."""
         found: list[EventArray] = []
+        count = 0
         for message in messages:
             events = self._take(message)
             if events is not None and len(events):
                 found.append(events)
-            if sum(map(len, found)) >= EVENTS_MAX:
+                count += len(events)
+            if count >= EVENTS_MAX:
                 yield self._ticks(found)
-                found = []
+                found, count = [], 0
         if self._assembler.waiting:
             found += await self._next_epoch()
         if found:
@@ -136,9 +138,8 @@ class TopicFeed:
     def cursor(self) -> bytes:
         """Where to go on after what was handed out last."""
         offsets = dict(self._offsets)
-        for partition, offset in self._assembler.held_places():
-            if offset < offsets.get(partition, offset + 1):
-                offsets[partition] = offset
+        for partition, offset in self._assembler.lowest().items():
+            offsets[partition] = min(offsets.get(partition, offset), offset)
         return msgspec.msgpack.encode(Cursor(offsets, self._offsets, self._assembler.reached()))
 
     def settle(self, cursor: bytes) -> None:
@@ -163,7 +164,7 @@ class TopicFeed:
     def status(self) -> FeedStatus:
         """How it stands."""
         places = self.positions()
-        held = len(self._assembler.held_places())
+        held = self._assembler.held
         shown = ", ".join(f"{name} {place:,}" for name, place in places.items()) or "nothing yet"
         told = [f"{self._topic}: {shown}"]
         for count, what in ((held, "held"), (self.refused, "refused"), (self._assembler.lost, "events lost")):

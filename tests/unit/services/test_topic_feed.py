@@ -61,11 +61,15 @@ def interleaved(messages, generator):
 
 
 def handed_out(assembler, messages):
-    """The prices of everything that is handed out, in order."""
+    """The prices of everything that is handed out, in order; at any time it is known where the first message stands that is held."""
     prices = []
     for number, part in enumerate(parts_of(messages)):
-        events = assembler.add(part, (0, number))
+        events = assembler.add(part, (INSTRUMENTS[part.symbol] % 2, number))
         prices += [] if events is None else events["trade"]["price"].tolist()
+        held = [place for source in assembler.sources.values() for parts in source.held.values() for _, place in parts.values()]
+        held += [place for _, place in assembler.waiting]
+        assert assembler.held == len(held)
+        assert assembler.lowest() == {partition: min(offset for one, offset in held if one == partition) for partition, _ in held}
     return prices
 
 
@@ -124,7 +128,7 @@ def test_a_chunk_that_contradicts_itself_is_put_away():
     told.cursor = b"of another chunk"
     assembler = Assembler()
     assert handed_out(assembler, [(name, told.SerializeToString()), *others]) == []
-    assert (assembler.refused, assembler.held_places()) == (len(lie), [])
+    assert (assembler.refused, assembler.held) == (len(lie), 0)
     assert handed_out(assembler, truth) == events["trade"]["price"].tolist()
 
 
