@@ -22,6 +22,8 @@ TICKS_A_SECOND = 10_000
 SECONDS = 15
 REPEATS = int(__import__("os").environ.get("R", "1"))
 PATIENCE_S = 120.0
+#: When nothing has come back for so long (seconds), everything has.
+QUIET_S = 5.0
 CASES = {
     "as many as go, 200 on their way": {"every": 1, "window": 200},
     "as many as go, 800 on their way": {"every": 1, "window": 800},
@@ -111,7 +113,7 @@ def follow(fleet):
     count = TICKS_A_SECOND * SECONDS
     fleet.wait("trader", lambda health: health.progress["trader"]["events"] > count, "at the last tick", PATIENCE_S)
     ended, last = began, {}
-    while time.monotonic() < ended + 1.0:
+    while time.monotonic() < ended + QUIET_S:
         trader, orders = fleet.health("trader"), fleet.health("orders")
         if trader.progress != last or " 0 open" not in orders.checks["orders"].detail:
             last, ended = trader.progress, time.monotonic()
