@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import data
 
+from benchmarks import data
 from openbell import backtest
 from openbell.bars.columns import candles_of
 from openbell.model.plan import Venue

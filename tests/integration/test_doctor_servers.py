@@ -13,9 +13,9 @@ from pathlib import Path
 import msgspec
 import psycopg
 import pytest
+import redis
 from confluent_kafka.admin import AdminClient, NewTopic
 
-import redis
 from openbell.adapters.buses.rabbitmq.server import connect as connect_rabbitmq
 from openbell.adapters.stores.database import open_database
 from openbell.adapters.stores.revisions import REVISIONS

@@ -4,9 +4,9 @@ import asyncio
 import threading
 
 import pytest
-from tests.running import until
 
 from openbell.adapters.buses.base import Message, Overflow, Topic
+from tests.running import until
 
 pytest.importorskip("confluent_kafka", reason="the extra `services` is not installed")
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.contracts.test_journal import PLAN, commands, content, events, fill
 
 from openbell.adapters.stores.journal import SqliteJournal
 from openbell.errors import JournalError, StorageError
+from tests.contracts.test_journal import PLAN, commands, content, events, fill
 
 
 def written(path, sizes=(3, 2, 4, 2), close=True):

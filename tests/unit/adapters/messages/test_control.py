@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from tests.contracts.messages import CONTROL, control_protobuf
 
 from openbell.adapters.messages.control import TYPES, DataRequest, Pause, Status, StatusReply, decode, encode
 from openbell.errors import DataError
 from openbell.proto.v1 import control_pb2
+from tests.contracts.messages import CONTROL, control_protobuf
 
 JANUARY = 1_706_696_400_000_000_000  # 2024-01-31T10:20:00Z
 

@@ -2,11 +2,11 @@
 
 import msgspec
 import pytest
-from tests.contracts.messages import INSTRUMENTS, LISTINGS
 
 from openbell.adapters.messages.ticks import JsonTicks, decode_ticks
 from openbell.errors import DataError
 from openbell.model import enums
+from tests.contracts.messages import INSTRUMENTS, LISTINGS
 
 TICK = {"symbol": "BTCUSDT", "price": 42_000.13, "quantity": 0.3, "ts": 1_706_659_200_125}
 

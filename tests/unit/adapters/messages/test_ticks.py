@@ -4,7 +4,6 @@ import struct
 
 import numpy as np
 import pytest
-from tests.contracts.messages import INSTRUMENTS, LISTINGS, TS, chunk, event
 
 from openbell.adapters.messages.ticks import COUNT_MAX, Part, decode_ticks, encode_chunk, join_parts
 from openbell.errors import DataError
@@ -12,6 +11,7 @@ from openbell.model import enums
 from openbell.model.events import EVENT
 from openbell.model.plan import Listing
 from openbell.proto.v1.market_pb2 import TickBatch
+from tests.contracts.messages import INSTRUMENTS, LISTINGS, TS, chunk, event
 
 
 def encode(events, **changes):

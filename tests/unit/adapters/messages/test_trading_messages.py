@@ -3,7 +3,6 @@
 import msgspec
 import numpy as np
 import pytest
-from tests.contracts.messages import CANDLE, EXECUTION, ORDER, SIGNAL, chunk, commands
 
 from openbell.adapters.messages import decisions, market, orders
 from openbell.adapters.messages.structs import words_of_enum
@@ -12,6 +11,7 @@ from openbell.model import enums
 from openbell.model.commands import COMMAND
 from openbell.model.events import EVENT
 from openbell.proto.v1 import market_pb2, trading_pb2
+from tests.contracts.messages import CANDLE, EXECUTION, ORDER, SIGNAL, chunk, commands
 
 CODECS = {
     "order": (orders.encode_order, orders.decode_order, ORDER),
