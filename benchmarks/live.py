@@ -34,7 +34,7 @@ def run(rate, count):
     from openbell.model import enums
     from openbell.model.events import EVENT
     from openbell.model.plan import Limits, Listing, Venue
-    from openbell.services.trader import Trader
+    from openbell.services.trader.trader import Trader
 
     limits = Limits(order_value_share=0.5, price_age_max_ns=60_000_000_000, drift_bps=None)
     plan = Plan(

@@ -168,7 +168,7 @@ class Tally:
 
 async def ordered(case):
     """The reader as a trader is one."""
-    from openbell.services.topic_feed import TopicFeed
+    from openbell.services.topics.topic_feed import TopicFeed
 
     bus, tally = open_bus(case), Tally(case["rate"])
     feed = TopicFeed(bus, case["topic"], listings(case["symbols"]), "oldest")

@@ -146,7 +146,7 @@ async def remove(settings, namespace):
     """Take topics, keys, queues and exchanges away."""
     from benchmarks.load.pipeline import remove as remove_topics
     from openbell.adapters.buses.rabbitmq.server import connect
-    from openbell.services.topics import ANSWERS, EXECUTIONS, ORDERS, ORDERS_GROUP, REQUESTS
+    from openbell.services.topics.names import ANSWERS, EXECUTIONS, ORDERS, ORDERS_GROUP, REQUESTS
 
     await remove_topics(settings, namespace)
     connection = await connect(settings.rabbitmq, "benchmark")

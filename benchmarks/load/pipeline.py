@@ -143,7 +143,7 @@ async def topic_ends(settings, namespace):
     """How many messages each partition of the ticks has."""
     from openbell.adapters.buses.base import Topic
     from openbell.adapters.buses.kafka import KafkaBus
-    from openbell.services.topics import TICKS as TOPIC
+    from openbell.services.topics.names import TICKS as TOPIC
 
     bus = KafkaBus(settings.kafka, "benchmark")
     bus.declare(Topic(f"{namespace}.{TOPIC}"))

@@ -11,7 +11,7 @@ from openbell.errors import JournalError
 from openbell.model import enums
 from openbell.model.events import EVENT
 from openbell.model.plan import Listing
-from openbell.services.recordings import shipped_session
+from openbell.services.ingest.recordings import shipped_session
 
 LISTINGS = (Listing("BTCUSDT", 0.01, 1e-5, "USDT"), Listing("AAPL", 0.01, 1.0))
 

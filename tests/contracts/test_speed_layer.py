@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from openbell.adapters.stores.speed_layer import Analytics, Bands, Candle, MemorySpeedLayer, Price
 from openbell.errors import StorageError
 from openbell.services.names import Names
-from openbell.services.speed_layer import SpeedLayer
+from openbell.services.processor.speed_layer import SpeedLayer
 from tests.servers import settings
 from tests.unit.services.sessions import a_plan
 

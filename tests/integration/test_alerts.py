@@ -25,8 +25,8 @@ from openbell.cli.demo_processes import is_published, write_config
 from openbell.config import load_settings
 from openbell.model import enums
 from openbell.model.jit import join
+from openbell.services.ingest.recordings import shipped_session
 from openbell.services.processes.fleet import Fleet, free_port
-from openbell.services.recordings import shipped_session
 from openbell.services.stores import place_of
 from tests.rabbitmq import EVERYBODYS, OwnBus, remove
 from tests.running import until

@@ -23,7 +23,7 @@ from openbell.adapters.messages.orders import decode_execution, encode_order
 from openbell.adapters.stores.database import open_database
 from openbell.adapters.stores.orders import fills_of, orders_of
 from openbell.services.stores import place_of
-from openbell.services.topics import ORDERS_GROUP
+from openbell.services.topics.names import ORDERS_GROUP
 from tests.contracts.buses import comes
 from tests.rabbitmq import connected
 from tests.running import openbell, until

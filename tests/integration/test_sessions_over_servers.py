@@ -99,7 +99,7 @@ async def removed(market, found, namespace):
     else:
         from openbell.adapters.buses.base import Topic
         from openbell.adapters.buses.rabbitmq.topology import Topology
-        from openbell.services.topics import market_topics
+        from openbell.services.topics.names import market_topics
         from tests.rabbitmq import connected
 
         async with connected(found.rabbitmq) as connection:

@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from openbell.adapters.buses.base import Overflow, Topic
-from openbell.services.topic_feed import TopicFeed, decoded
+from openbell.services.topics.topic_feed import TopicFeed, decoded
 from tests.contracts.buses import MAKERS, SECONDS
 from tests.unit.services.test_topic_feed import LISTINGS, events_of, messages_of
 

@@ -30,13 +30,13 @@ from openbell.errors import OpenbellError
 from openbell.model import enums
 from openbell.model.commands import COMMAND
 from openbell.model.jit import join
+from openbell.services.ingest.recordings import shipped_session
 from openbell.services.names import Names
 from openbell.services.plans import make_plan
 from openbell.services.processes.fleet import Fleet
 from openbell.services.processes.process import open_journal
-from openbell.services.recordings import shipped_session
-from openbell.services.replay import replay
-from openbell.services.trader import Trader
+from openbell.services.replay.replay import replay
+from openbell.services.trader.trader import Trader
 from tests.servers import ROOT
 
 SERVERS = ("postgres", "redis", "rabbitmq", "kafka")

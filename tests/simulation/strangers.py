@@ -19,9 +19,9 @@ from openbell.model.events import EVENT
 from openbell.model.plan import Listing
 from openbell.proto.v1.market_pb2 import TickBatch
 from openbell.proto.v1.trading_pb2 import DecisionBatch
-from openbell.services.decisions import plan_hash
-from openbell.services.intake import request_event
-from openbell.services.requests import Question
+from openbell.services.trader.decisions import plan_hash
+from openbell.services.trader.intake import request_event
+from openbell.services.trader.requests import Question
 
 #: What the platform reads, and over which kind of server.
 TOPICS = {

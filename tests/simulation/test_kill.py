@@ -17,8 +17,8 @@ from openbell.adapters.stores.base import ENDED
 from openbell.adapters.stores.journal import SqliteJournal
 from openbell.model import enums
 from openbell.model.commands import COMMAND
-from openbell.services.replay import replay
-from openbell.services.trader import Trader
+from openbell.services.replay.replay import replay
+from openbell.services.trader.trader import Trader
 from tests.simulation.session import PLAN, frames, received, ticks
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]

@@ -15,7 +15,7 @@ import pytest
 
 from openbell.adapters.messages.orders import OrderInstruction, encode_execution, encode_order
 from openbell.errors import FencedError, StorageError
-from openbell.services.instructions import instructions
+from openbell.services.trader.instructions import instructions
 from tests.running import until
 from tests.simulation.full_queue import FullQueue
 from tests.simulation.network import FAULTS, Network

@@ -17,7 +17,7 @@ import numpy as np
 
 from openbell.adapters.stores.journal import SqliteJournal
 from openbell.model.events import EVENT
-from openbell.services.trader import Trader
+from openbell.services.trader.trader import Trader
 from tests.simulation.session import PLAN, FilePublisher
 
 CHECKPOINT_EVENTS = 700

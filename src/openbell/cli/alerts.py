@@ -102,7 +102,7 @@ def _remark(settings: Settings, symbol: str) -> None:
     """Say on stderr why an alert may stand for ever."""
     import sys
 
-    from openbell.services.markets import listings_of
+    from openbell.services.ingest.markets import listings_of
 
     symbols = [listing.symbol for listing in listings_of(settings)]
     if symbol not in symbols:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from openbell.services.control import ControlChannel
+    from openbell.services.control.channel import ControlChannel
     from openbell.services.processes.edge import Edge
 
 T = TypeVar("T")
@@ -21,9 +21,9 @@ def over_buses(name: str, config: Path | None, work: Callable[[Edge, ControlChan
     """
     from openbell.config import LoggingSettings, load_settings
     from openbell.observability import configure_logging
-    from openbell.services.control import ControlChannel
+    from openbell.services.control.channel import ControlChannel
     from openbell.services.processes.edge import Edge
-    from openbell.services.topics import CONTROL
+    from openbell.services.topics.names import CONTROL
 
     settings = load_settings(config)
     configure_logging(LoggingSettings(level="ERROR"))

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 if TYPE_CHECKING:
     from openbell.adapters.messages.control import Control
-    from openbell.services.control import ControlChannel
+    from openbell.services.control.channel import ControlChannel
     from openbell.services.processes.edge import Edge
 
 Service = Annotated[str, Parameter(help="Only this service, such as ingest or trader; all by default.")]
@@ -98,7 +98,7 @@ def _say(message: Control, wait: float, config: Path | None, json: bool) -> int:
     from openbell.adapters.messages.control import ErrorReply
     from openbell.cli.connection import over_buses
     from openbell.errors import BusError
-    from openbell.services.control import error_of
+    from openbell.services.control.channel import error_of
 
     async def ask(edge: Edge, channel: ControlChannel) -> list[Control]:
         return await channel.gather(message, wait)

@@ -14,11 +14,11 @@ from openbell.cli.demo import result_of, strategies
 from openbell.config import LoggingSettings, TradingSettings, load_settings
 from openbell.errors import StorageError
 from openbell.observability import configure_logging
+from openbell.services.ingest.recordings import shipped_session
 from openbell.services.plans import make_plan
 from openbell.services.platform import Platform
-from openbell.services.prepare import prepare
-from openbell.services.recordings import shipped_session
-from openbell.services.runs import choose_run, now_ns
+from openbell.services.trader.prepare import prepare
+from openbell.services.trader.runs import choose_run, now_ns
 
 
 def run_to_the_end(speed: float, json: Path | None, data_dir: Path | None, fresh: bool) -> None:

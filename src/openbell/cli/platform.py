@@ -21,11 +21,11 @@ from openbell.errors import PortInUseError
 from openbell.model.plan import Listing
 from openbell.observability import configure_logging
 from openbell.services.gateway.server import check_host, listen, parse_address
-from openbell.services.markets import make_feed
+from openbell.services.ingest.markets import make_feed
 from openbell.services.plans import make_plan
 from openbell.services.platform import Platform
-from openbell.services.prepare import prepare
-from openbell.services.runs import choose_run, now_ns
+from openbell.services.trader.prepare import prepare
+from openbell.services.trader.runs import choose_run, now_ns
 
 log = structlog.get_logger("platform")
 

@@ -26,7 +26,7 @@ def replay(run: str = "last", /, *, journal: JournalPath = None, json: AsJson = 
     run
         Name of the run, as `openbell runs` lists it, or `last`.
     """
-    from openbell.services.replay import replay as replay_run
+    from openbell.services.replay.replay import replay as replay_run
 
     with _open(journal) as opened:
         result = replay_run(opened, run)
@@ -49,7 +49,7 @@ def explain(order_id: str, /, *, run: str = "last", journal: JournalPath = None,
     run
         Run the order belongs to.
     """
-    from openbell.services.explain import explain as explain_order
+    from openbell.services.replay.explain import explain as explain_order
 
     with _open(journal) as opened:
         found = explain_order(opened, order_id, run)

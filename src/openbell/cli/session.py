@@ -12,9 +12,9 @@ from openbell.errors import UsageError
 
 if TYPE_CHECKING:
     from openbell.adapters.messages.control import DataRequest
-    from openbell.services.control import ControlChannel
+    from openbell.services.control.channel import ControlChannel
+    from openbell.services.history.reader import SessionEvents
     from openbell.services.processes.edge import Edge
-    from openbell.services.session_reader import SessionEvents
 
 T = TypeVar("T")
 #: What stands for the stored candles, where a data set is named otherwise.
@@ -31,8 +31,8 @@ def from_session(
     """
     from openbell.adapters.messages.control import SESSION_PATTERN
     from openbell.cli.connection import over_buses
-    from openbell.services.session_reader import follow_session, over_session
-    from openbell.services.topics import SESSIONS
+    from openbell.services.history.reader import follow_session, over_session
+    from openbell.services.topics.names import SESSIONS
 
     if not re.fullmatch(SESSION_PATTERN, session):
         raise UsageError(f"--session {session!r}", "up to 64 letters, digits and . _ -, beginning with a letter or digit")
@@ -56,7 +56,7 @@ def _request(
 ) -> DataRequest:
     from openbell.adapters.messages.control import DataRequest
     from openbell.adapters.stores.history import nanoseconds
-    from openbell.services.session_reader import WINDOW
+    from openbell.services.history.reader import WINDOW
 
     if any("," in name for name in data) or (STORED in data and len(data) > 1):
         raise UsageError(f"--data {' '.join(data)} with --session", "data sets by their names, or `stored` alone")

@@ -44,7 +44,7 @@ def up(
     from openbell.cli.platform import Job, open_sockets, serve
     from openbell.cli.terminal import Terminal
     from openbell.config import load_settings
-    from openbell.services.markets import make_feed
+    from openbell.services.ingest.markets import make_feed
     from openbell.services.plans import check_feed, check_fill, symbols_of
 
     arguments = {

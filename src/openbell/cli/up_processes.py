@@ -9,7 +9,7 @@ from types import FrameType
 from openbell.cli.terminal import Terminal
 from openbell.config import Settings
 from openbell.services.gateway.server import check_host
-from openbell.services.markets import listings_of
+from openbell.services.ingest.markets import listings_of
 from openbell.services.plans import MAIN, make_plans
 from openbell.services.processes.edge import check_buses
 from openbell.services.processes.fleet import Fleet, last_line

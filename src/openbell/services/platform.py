@@ -10,16 +10,16 @@ from openbell.adapters.stores.journal import SqliteJournal
 from openbell.engine.plan import Plan
 from openbell.model.time import MILLISECOND
 from openbell.observability import Metrics
-from openbell.services.asking import LocalAsk
-from openbell.services.feed import FeedService
+from openbell.services.ingest.feed import FeedService
 from openbell.services.names import Names
 from openbell.services.plans import MAIN
-from openbell.services.portfolio import PortfolioService
-from openbell.services.processor import ProcessorService
+from openbell.services.portfolio.service import PortfolioService
+from openbell.services.processor.processor import ProcessorService
 from openbell.services.supervisor import Supervisor
-from openbell.services.topics import topics
-from openbell.services.trader import Trader
-from openbell.services.trading import TraderService
+from openbell.services.topics.names import topics
+from openbell.services.trader.asking import LocalAsk
+from openbell.services.trader.service import TraderService
+from openbell.services.trader.trader import Trader
 from openbell.services.views import Price, ServiceView
 
 #: Events between two checkpoints of the state: some tens of milliseconds of stepping after a crash.

@@ -9,7 +9,7 @@ from openbell.adapters.stores.journal import SqliteJournal
 from openbell.cli.replay import explain, journal_path, replay, runs
 from openbell.errors import ReplayDifferenceError, StorageError, UnknownNameError
 from openbell.model import enums
-from openbell.services.trader import Trader
+from openbell.services.trader.trader import Trader
 from tests.simulation.session import PLAN, ticks
 
 

@@ -5,10 +5,10 @@ import contextlib
 from openbell import backtest
 from openbell.adapters.buses.inprocess import InProcessBus
 from openbell.adapters.messages.control import DataRequest
-from openbell.services.control import ControlChannel
-from openbell.services.history import HistoryService
-from openbell.services.session_reader import WINDOW, over_session
-from openbell.services.topics import control_topics, market_topics
+from openbell.services.control.channel import ControlChannel
+from openbell.services.history.reader import WINDOW, over_session
+from openbell.services.history.service import HistoryService
+from openbell.services.topics.names import control_topics, market_topics
 
 #: Ticks of two kinds, bars of two symbols, ticks of another market: strategy, data, symbols, parameters.
 JOBS = {

@@ -6,8 +6,8 @@ from openbell.adapters.feeds.simulated import SimulatedMarket
 from openbell.config import StrategySettings, TradingSettings
 from openbell.engine.engine import Engine
 from openbell.model import enums
-from openbell.services.intake import concatenated, request_event
 from openbell.services.plans import first_price, make_plan, simulated_listing
+from openbell.services.trader.intake import concatenated, request_event
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 LISTINGS = tuple(simulated_listing(symbol) for symbol in SYMBOLS)

@@ -18,11 +18,11 @@ from openbell.adapters.stores.database import open_database
 from openbell.model import enums
 from openbell.model.events import EVENT
 from openbell.model.plan import Listing
-from openbell.services.alert_teller import AlertTeller
-from openbell.services.alert_watch import prices_of
-from openbell.services.alerts import AlertService
-from openbell.services.display import AlertReader
-from openbell.services.topics import VIEWS, topics
+from openbell.services.alerts.service import AlertService
+from openbell.services.alerts.teller import AlertTeller
+from openbell.services.alerts.watch import prices_of
+from openbell.services.processor.display import AlertReader
+from openbell.services.topics.names import VIEWS, topics
 from openbell.services.views import Alert as AlertView
 from tests.unit.services.test_thresholds import first_met
 

@@ -18,8 +18,8 @@ from openbell.adapters.messages.control import (
     encode,
 )
 from openbell.errors import BusError, ConfigError, DataError, OpenbellError, UnknownNameError
-from openbell.services.control import ControlChannel, error_of, error_reply
-from openbell.services.topics import CONTROL, control_topics
+from openbell.services.control.channel import ControlChannel, error_of, error_reply
+from openbell.services.topics.names import CONTROL, control_topics
 
 
 @pytest.fixture

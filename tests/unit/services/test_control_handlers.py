@@ -11,11 +11,11 @@ from openbell.adapters.messages.control import IngestRequest, Pause, Resume, Sta
 from openbell.errors import UnknownNameError, UsageError
 from openbell.model import enums
 from openbell.model.events import EVENT
-from openbell.services.control import ControlChannel
-from openbell.services.control_handlers import ControlService, answer_feed
-from openbell.services.feed import FeedService
+from openbell.services.control.channel import ControlChannel
+from openbell.services.control.handlers import ControlService, answer_feed
+from openbell.services.ingest.feed import FeedService
 from openbell.services.service import Service
-from openbell.services.topics import TICKS, control_topics, topics
+from openbell.services.topics.names import TICKS, control_topics, topics
 
 
 class Endless:

@@ -8,8 +8,8 @@ import pytest
 from openbell.adapters.stores.journal import SqliteJournal
 from openbell.errors import UnknownNameError, UsageError
 from openbell.model import enums
-from openbell.services.explain import explain, parse_order
-from openbell.services.trader import Trader
+from openbell.services.replay.explain import explain, parse_order
+from openbell.services.trader.trader import Trader
 from tests.simulation.session import PLAN, ticks
 
 SESSION = ticks(6000)

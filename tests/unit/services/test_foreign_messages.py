@@ -7,9 +7,9 @@ import pytest
 from openbell.errors import DataError
 from openbell.model import enums
 from openbell.model.events import EVENT
-from openbell.services.decisions import trader_of
-from openbell.services.intake import request_event
-from openbell.services.requests import Question, question_of
+from openbell.services.trader.decisions import trader_of
+from openbell.services.trader.intake import request_event
+from openbell.services.trader.requests import Question, question_of
 
 PAUSE = request_event(enums.REQUEST_PAUSE, strategy=0)
 

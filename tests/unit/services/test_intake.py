@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from openbell.model.events import EVENT
-from openbell.services.intake import by_instrument, by_symbol
+from openbell.services.trader.intake import by_instrument, by_symbol
 
 
 @pytest.mark.parametrize("instruments", [[], [3], [2, 2, 2], [1, 0, -1, 1, 0], [40_000, 2, 40_000, -70_000], range(600)])

@@ -11,7 +11,7 @@ from openbell.adapters.messages.ticks import encode_chunk
 from openbell.model import enums
 from openbell.model.events import EVENT
 from openbell.model.plan import Listing
-from openbell.services.latest_prices import LatestPrices
+from openbell.services.processor.latest_prices import LatestPrices
 from tests.contracts.buses import comes
 
 LISTINGS = (Listing("A", 0.01, 1.0), Listing("B", 0.01, 1.0))

@@ -15,8 +15,8 @@ from openbell.model import enums, history
 from openbell.model.events import EVENT
 from openbell.model.plan import Listing
 from openbell.model.time import MINUTE, SECOND
-from openbell.services.market import MarketService
 from openbell.services.names import Names
+from openbell.services.processor.market import MarketService
 
 LISTINGS = (Listing("A", 0.01, 1.0), Listing("B", 0.01, 1.0))
 START = 1_700_000_040 * SECOND  # the start of a minute

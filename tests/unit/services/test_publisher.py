@@ -12,8 +12,8 @@ from openbell.adapters.messages.ticks import decode_ticks
 from openbell.adapters.stores.database import open_database
 from openbell.model import history
 from openbell.model.plan import Listing
-from openbell.services import publisher
-from openbell.services.topics import TICKS, topics
+from openbell.services.ingest import publisher
+from openbell.services.topics.names import TICKS, topics
 
 LISTING = Listing("A", 0.01, 1.0)
 FRAMES = 50

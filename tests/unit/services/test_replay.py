@@ -10,9 +10,9 @@ from openbell.engine.engine import Engine
 from openbell.errors import JournalError, ReplayDifferenceError, UnknownNameError
 from openbell.model import enums
 from openbell.model.commands import COMMAND
-from openbell.services.difference import first_difference
-from openbell.services.replay import replay
-from openbell.services.trader import Trader
+from openbell.services.replay.difference import first_difference
+from openbell.services.replay.replay import replay
+from openbell.services.trader.trader import Trader
 from tests.simulation.session import PLAN, ticks
 
 SESSION = ticks(3000)

@@ -5,7 +5,7 @@ import pytest
 
 from openbell.errors import JournalError
 from openbell.services.names import Names
-from openbell.services.replica import Replica
+from openbell.services.portfolio.replica import Replica
 from tests.unit.services.sessions import session
 
 

@@ -21,9 +21,10 @@ from openbell.adapters.messages.control import (
 )
 from openbell.adapters.stores.candles import SqliteCandleStore
 from openbell.errors import BusError, DataError, UnknownNameError, UsageError
-from openbell.services import session_reader, session_sender
-from openbell.services.session_reader import SessionEvents, SessionReader, over_session
-from openbell.services.topics import SESSIONS
+from openbell.services.history import reader as session_reader
+from openbell.services.history import sender as session_sender
+from openbell.services.history.reader import SessionEvents, SessionReader, over_session
+from openbell.services.topics.names import SESSIONS
 from tests.unit.services.over_bus import JOBS, locally, request, run, scene
 
 
@@ -164,7 +165,7 @@ async def test_an_id_is_one_session_at_a_time():
 
 async def test_sessions_are_limited_in_number(monkeypatch):
     """One too many is refused with the remedy."""
-    monkeypatch.setattr("openbell.services.history.SESSIONS_MAX", 1)
+    monkeypatch.setattr("openbell.services.history.service.SESSIONS_MAX", 1)
     async with scene() as made:
         await made.asking.send(Pause(service="history"))
         await made.asking.ask(request("crosses"))

@@ -13,7 +13,7 @@ from openbell.adapters.buses.base import Message, Topic
 from openbell.adapters.buses.inprocess import InProcessBus
 from openbell.adapters.stores.database import open_database
 from openbell.adapters.stores.progress import move, read_progress
-from openbell.services.shares import Shares
+from openbell.services.topics.shares import Shares
 
 COUNT = 40
 #: The name of each example's group.

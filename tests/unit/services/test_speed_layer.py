@@ -5,9 +5,9 @@ import pytest
 from msgspec.structs import replace
 
 from openbell.model import enums
-from openbell.services.intake import concatenated
 from openbell.services.names import Names
-from openbell.services.speed_layer import SpeedLayer
+from openbell.services.processor.speed_layer import SpeedLayer
+from openbell.services.trader.intake import concatenated
 from tests.unit.services.sessions import SYMBOLS, a_plan, market, session
 
 

@@ -8,7 +8,7 @@ from openbell.adapters.buses.inprocess import InProcessBus
 from openbell.errors import StorageError
 from openbell.services.service import Service
 from openbell.services.supervisor import Supervisor
-from openbell.services.topics import COMMANDS, REQUESTS, TICKS, topics
+from openbell.services.topics.names import COMMANDS, REQUESTS, TICKS, topics
 
 
 class Reader(Service):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openbell.services.thresholds import Thresholds
+from openbell.services.alerts.thresholds import Thresholds
 
 
 def first_met(condition, target, prices, last=None):

@@ -16,8 +16,8 @@ from openbell.model import enums
 from openbell.model.events import EVENT
 from openbell.model.plan import Listing
 from openbell.proto.v1.market_pb2 import TickBatch
-from openbell.services.chunks import Assembler
-from openbell.services.topic_feed import TopicFeed, decoded
+from openbell.services.topics.chunks import Assembler
+from openbell.services.topics.topic_feed import TopicFeed, decoded
 
 LISTINGS = tuple(Listing(symbol, 0.01, 1.0) for symbol in ("AAPL", "MSFT", "NVDA"))
 INSTRUMENTS = {listing.symbol: index for index, listing in enumerate(LISTINGS)}

@@ -15,9 +15,9 @@ from openbell.engine.plan import Plan
 from openbell.errors import BusError, ConfigError, JournalError, ReplayDifferenceError, StorageError, UsageError
 from openbell.model import enums
 from openbell.model.commands import COMMAND
-from openbell.services.intake import BATCH_MAX, concatenated, request_event
-from openbell.services.replay import replay
-from openbell.services.trader import Trader
+from openbell.services.replay.replay import replay
+from openbell.services.trader.intake import BATCH_MAX, concatenated, request_event
+from openbell.services.trader.trader import Trader
 from tests.simulation.session import PLAN, ticks
 
 SESSION = ticks(4000)

@@ -8,7 +8,7 @@ from openbell.model.jit import INTERPRETED, cache_folder
 from openbell.services.doctor.disk import existing, refusal
 from openbell.services.doctor.finding import Finding, ok, problem, warning
 from openbell.services.doctor.strategies import plans_of
-from openbell.services.prepare import is_prepared
+from openbell.services.trader.prepare import is_prepared
 
 
 def cache() -> Iterator[Finding]:

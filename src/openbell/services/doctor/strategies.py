@@ -11,7 +11,7 @@ from openbell.engine.state import first_state
 from openbell.errors import OpenbellError
 from openbell.model.plan import Limits, Listing
 from openbell.services.doctor.finding import Finding, edit, ok, problem, warning
-from openbell.services.markets import listings_of
+from openbell.services.ingest.markets import listings_of
 from openbell.services.plans import make_plan, make_plans
 from openbell.strategies.load import load
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from openbell.adapters.buses.base import Bus
 from openbell.adapters.feeds.base import EventArray
 from openbell.observability import Metrics
-from openbell.services.archive import CandleArchive
 from openbell.services.names import Names
-from openbell.services.portfolio import PortfolioService
-from openbell.services.trading import Answer
+from openbell.services.portfolio.service import PortfolioService
+from openbell.services.processor.archive import CandleArchive
+from openbell.services.trader.service import Answer
 from openbell.services.views import Price, ServiceView
 
 #: Has a trader carry out a REQUEST event. BusError when it cannot take it, or does not answer: its fate is then unknown.

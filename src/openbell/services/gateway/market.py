@@ -6,9 +6,9 @@ from fastapi import APIRouter, Query, Response
 
 from openbell.errors import UnknownNameError
 from openbell.model.time import MINUTE, SECOND, parse_timeframe
-from openbell.services.analytics import NEVER, AnalyticsBoard
 from openbell.services.gateway.backstage import Backstage
 from openbell.services.gateway.openapi import answers, json_response
+from openbell.services.processor.analytics import NEVER, AnalyticsBoard
 from openbell.services.views import Analytics, Candles, LastPrice, Movers
 
 Limit = Annotated[int, Query(ge=1, le=5_000)]

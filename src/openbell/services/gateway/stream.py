@@ -10,7 +10,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from openbell.adapters.buses.base import Subscription
 from openbell.services.gateway.backstage import Backstage
 from openbell.services.gateway.client import Client, Subscribe
-from openbell.services.topics import OPEN_CANDLES, PRICES, VIEWS
+from openbell.services.topics.names import OPEN_CANDLES, PRICES, VIEWS
 from openbell.services.views import Candle, Snapshot
 
 CHANNELS = ("prices", "candles", "orders", "fills", "signals", "alerts", "portfolio", "equity", "strategies", "services")

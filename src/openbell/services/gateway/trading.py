@@ -9,13 +9,13 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from openbell.errors import BusError, UnknownNameError, UsageError
 from openbell.model import enums
-from openbell.services.asking import PATIENCE
 from openbell.services.gateway.backstage import Backstage
 from openbell.services.gateway.openapi import answers, json_response, takes
-from openbell.services.intake import request_event
 from openbell.services.names import MANUAL
 from openbell.services.plans import MAIN
-from openbell.services.trading import Answer
+from openbell.services.trader.asking import PATIENCE
+from openbell.services.trader.intake import request_event
+from openbell.services.trader.service import Answer
 from openbell.services.views import Equity, NewOrder, Order, Orders, Portfolio, Strategies, StrategyState
 
 _ACTIONS = {"start": enums.REQUEST_START, "pause": enums.REQUEST_PAUSE, "kill": enums.REQUEST_KILL}

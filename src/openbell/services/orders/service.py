@@ -22,7 +22,7 @@ from openbell.services.orders.ledger import Item, Ledger, lot_size_of, order_of
 from openbell.services.orders.outbox import Outbox
 from openbell.services.orders.record import is_for_the_record, record_execution, record_order
 from openbell.services.service import Service
-from openbell.services.topics import EXECUTIONS, ORDERS, ORDERS_GROUP
+from openbell.services.topics.names import EXECUTIONS, ORDERS, ORDERS_GROUP
 
 #: Messages in one batch.
 MESSAGES_MAX = 512

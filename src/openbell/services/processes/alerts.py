@@ -1,10 +1,10 @@
 """`openbell serve alerts`: price alerts, evaluated for every tick. Any number of them share the market's partitions."""
 
 from openbell.adapters.stores.alerts import AlertStore
-from openbell.services.alert_teller import AlertTeller
-from openbell.services.alerts import AlertService
+from openbell.services.alerts.service import AlertService
+from openbell.services.alerts.teller import AlertTeller
 from openbell.services.processes.process import Process
-from openbell.services.topics import ALERTS, TICKS
+from openbell.services.topics.names import ALERTS, TICKS
 
 
 async def build(process: Process) -> None:

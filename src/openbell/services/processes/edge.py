@@ -6,7 +6,7 @@ from dataclasses import replace
 from openbell.adapters.buses.base import Bus, Topic
 from openbell.config import Settings
 from openbell.errors import ConfigError
-from openbell.services.topics import control_topics, market_topics, order_topics
+from openbell.services.topics.names import control_topics, market_topics, order_topics
 
 #: Messages of a topic that wait for the server's word, or for their reader.
 BUFFER = 1000

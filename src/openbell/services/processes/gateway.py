@@ -5,20 +5,20 @@ import asyncio
 from openbell.adapters.stores.candles import open_candles
 from openbell.adapters.stores.redis_speed_layer import RedisSpeedLayer
 from openbell.errors import JournalError
-from openbell.services.archive import CandleArchive
-from openbell.services.decisions import DecisionReader
-from openbell.services.display import AlertReader, ClosedCandleReader, DisplayReader
 from openbell.services.gateway.backstage import Backstage
 from openbell.services.gateway.service import GatewayService
 from openbell.services.names import Names
 from openbell.services.plans import MAIN
-from openbell.services.portfolio import PortfolioService
+from openbell.services.portfolio.service import PortfolioService
 from openbell.services.processes.portfolio import take_up
 from openbell.services.processes.process import Process, database_place
-from openbell.services.requests import RemoteAsk
-from openbell.services.speed_layer import SpeedLayer
-from openbell.services.topics import ALERTS
-from openbell.services.trading import Decided
+from openbell.services.processor.archive import CandleArchive
+from openbell.services.processor.display import AlertReader, ClosedCandleReader, DisplayReader
+from openbell.services.processor.speed_layer import SpeedLayer
+from openbell.services.topics.names import ALERTS
+from openbell.services.trader.decisions import DecisionReader
+from openbell.services.trader.requests import RemoteAsk
+from openbell.services.trader.service import Decided
 
 #: How long (seconds) to wait for the portfolio service to store what was missed.
 PATIENCE_S = 10.0

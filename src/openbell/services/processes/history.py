@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from openbell.adapters.stores.candles import open_candles
-from openbell.services.history import HistoryService
+from openbell.services.history.service import HistoryService
 from openbell.services.processes.process import Process, database_place
-from openbell.services.topics import SESSIONS
+from openbell.services.topics.names import SESSIONS
 
 #: In the data folder, where data sets of one's own are.
 FOLDER = "history"

@@ -1,13 +1,13 @@
 """`openbell serve ingest`: a feed onto the market-data topic."""
 
 from openbell.adapters.feeds.replay import parse_speed
-from openbell.services.control_handlers import answer_feed
-from openbell.services.feed import FeedService
-from openbell.services.markets import make_feed
+from openbell.services.control.handlers import answer_feed
+from openbell.services.ingest.feed import FeedService
+from openbell.services.ingest.markets import make_feed
+from openbell.services.ingest.publisher import PublisherService
 from openbell.services.plans import symbols_of
 from openbell.services.processes.process import Process
-from openbell.services.publisher import PublisherService
-from openbell.services.topics import TICKS
+from openbell.services.topics.names import TICKS
 
 
 async def build(process: Process) -> None:

@@ -7,12 +7,12 @@ within the traders, and what it does is recorded.
 from openbell.adapters.brokers.base import Broker
 from openbell.adapters.brokers.paper import PaperBroker
 from openbell.adapters.stores.orders import OrderStore
-from openbell.services.latest_prices import LatestPrices
 from openbell.services.orders.service import OrderService
 from openbell.services.plans import MAIN
 from openbell.services.processes.process import Process
+from openbell.services.processor.latest_prices import LatestPrices
 from openbell.services.service import Service
-from openbell.services.topics import EXECUTIONS, ORDERS, TICKS
+from openbell.services.topics.names import EXECUTIONS, ORDERS, TICKS
 
 
 async def build(process: Process) -> None:

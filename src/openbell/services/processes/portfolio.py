@@ -8,11 +8,11 @@ from openbell.adapters.buses.base import Start
 from openbell.adapters.stores.database import Database
 from openbell.adapters.stores.progress import Progress, move, read_progress
 from openbell.errors import JournalError
-from openbell.services.decisions import DecisionReader
-from openbell.services.portfolio import PortfolioService
+from openbell.services.portfolio.service import PortfolioService
 from openbell.services.processes.process import Process
 from openbell.services.service import Service
-from openbell.services.topics import COMMANDS
+from openbell.services.topics.names import COMMANDS
+from openbell.services.trader.decisions import DecisionReader
 
 #: How often (seconds) the accounts are written, when something changed.
 KEEP_EVERY_S = 0.5

@@ -16,16 +16,16 @@ from openbell.engine.plan import Plan
 from openbell.errors import UsageError
 from openbell.model.plan import Listing
 from openbell.observability import Metrics
-from openbell.services.control import ControlChannel
-from openbell.services.control_handlers import ControlService
-from openbell.services.display import Herald
-from openbell.services.markets import listings_of
+from openbell.services.control.channel import ControlChannel
+from openbell.services.control.handlers import ControlService
+from openbell.services.ingest.markets import listings_of
 from openbell.services.plans import MAIN, make_plans
 from openbell.services.processes.edge import Edge
 from openbell.services.processes.status import StatusService
+from openbell.services.processor.display import Herald
 from openbell.services.service import Service
 from openbell.services.supervisor import Supervisor
-from openbell.services.topics import CONTROL, topics
+from openbell.services.topics.names import CONTROL, topics
 from openbell.services.views import ServiceView
 
 log = structlog.get_logger("process")

@@ -4,13 +4,13 @@ import asyncio
 
 from openbell.adapters.stores.candles import open_candles
 from openbell.adapters.stores.redis_speed_layer import RedisSpeedLayer
-from openbell.services.candle_maker import candle_plan
-from openbell.services.market import MarketService
 from openbell.services.names import Names
 from openbell.services.plans import MAIN
-from openbell.services.prepare import prepare
 from openbell.services.processes.process import Process, database_place
-from openbell.services.topics import CANDLES, TICKS
+from openbell.services.processor.candle_maker import candle_plan
+from openbell.services.processor.market import MarketService
+from openbell.services.topics.names import CANDLES, TICKS
+from openbell.services.trader.prepare import prepare
 
 
 async def build(process: Process) -> None:

@@ -11,22 +11,22 @@ from openbell.adapters.stores.database import Database
 from openbell.adapters.stores.progress import move, read_progress
 from openbell.errors import UnknownNameError
 from openbell.model import enums
-from openbell.services.asking import LocalAsk
-from openbell.services.control_handlers import status_of
-from openbell.services.decisions import DecisionPublisher
-from openbell.services.executions import ExecutionReader
-from openbell.services.feed import FeedService
-from openbell.services.intake import request_event
+from openbell.services.control.handlers import status_of
+from openbell.services.ingest.feed import FeedService
 from openbell.services.names import Names
 from openbell.services.platform import CHECKPOINT_EVENTS
-from openbell.services.prepare import prepare
 from openbell.services.processes.process import Process
-from openbell.services.requests import RequestReader
-from openbell.services.runs import choose_run, now_ns
-from openbell.services.topic_feed import TopicFeed
-from openbell.services.topics import TICKS
-from openbell.services.trader import Trader
-from openbell.services.trading import TraderService
+from openbell.services.topics.names import TICKS
+from openbell.services.topics.topic_feed import TopicFeed
+from openbell.services.trader.asking import LocalAsk
+from openbell.services.trader.decisions import DecisionPublisher
+from openbell.services.trader.executions import ExecutionReader
+from openbell.services.trader.intake import request_event
+from openbell.services.trader.prepare import prepare
+from openbell.services.trader.requests import RequestReader
+from openbell.services.trader.runs import choose_run, now_ns
+from openbell.services.trader.service import TraderService
+from openbell.services.trader.trader import Trader
 
 
 async def build(process: Process) -> None:

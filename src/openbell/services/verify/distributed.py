@@ -11,11 +11,11 @@ from openbell.adapters.stores.database import Database
 from openbell.config import Settings
 from openbell.errors import BusError, ConfigError, DataError, OpenbellError, StorageError, UnknownNameError
 from openbell.model.plan import Listing
-from openbell.services.control import ControlChannel
-from openbell.services.markets import listings_of
+from openbell.services.control.channel import ControlChannel
+from openbell.services.ingest.markets import listings_of
 from openbell.services.plans import make_plans
 from openbell.services.processes.edge import Edge
-from openbell.services.topics import COMMANDS, CONTROL, TICKS
+from openbell.services.topics.names import COMMANDS, CONTROL, TICKS
 from openbell.services.verify.display import RedisStop, shown_on
 from openbell.services.verify.gateway import GatewayAddress, Stream
 from openbell.services.verify.journey import Journey, Report, Stop

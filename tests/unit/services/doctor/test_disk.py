@@ -14,7 +14,7 @@ from openbell.config import BusSettings, DatabaseSettings, FeedSettings, Setting
 from openbell.services.doctor import kernel
 from openbell.services.doctor.disk import confirm_ms, existing, file_system, folder, folders_of
 from openbell.services.doctor.strategies import plans_of
-from openbell.services.prepare import prepare
+from openbell.services.trader.prepare import prepare
 from tests.unit.services.doctor import in_a_process, levels
 
 

@@ -11,7 +11,7 @@ from openbell.adapters.stores.orders import OrderStore, fills_of, orders_of
 from openbell.errors import BrokerError, DataError, OrderInDoubtError, OrderRefusedError, UnreachableError
 from openbell.model.plan import Listing
 from openbell.services.orders.service import OrderService
-from openbell.services.topics import ORDERS_GROUP
+from openbell.services.topics.names import ORDERS_GROUP
 from tests.contracts.buses import comes
 from tests.queues import QueueBus
 from tests.simulation.venue import Book

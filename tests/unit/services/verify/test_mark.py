@@ -12,11 +12,11 @@ from openbell.adapters.stores.database import open_database
 from openbell.engine.engine import Engine
 from openbell.model import enums
 from openbell.model.events import EVENT
-from openbell.services.candle_maker import CandleMaker
-from openbell.services.intake import numbered
 from openbell.services.names import Names
-from openbell.services.speed_layer import SpeedLayer
-from openbell.services.topic_feed import TopicFeed, decoded
+from openbell.services.processor.candle_maker import CandleMaker
+from openbell.services.processor.speed_layer import SpeedLayer
+from openbell.services.topics.topic_feed import TopicFeed, decoded
+from openbell.services.trader.intake import numbered
 from openbell.services.verify.mark import SOURCES, claim_epoch, marked_tick, new_marker
 from tests.unit.services.sessions import LISTINGS, SYMBOLS, a_plan, market, session
 
