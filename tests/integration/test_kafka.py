@@ -290,6 +290,14 @@ async def test_a_topic_that_is_there_stays_as_it_is(connect, prefix, admin):
     assert len(subscription.held) == 3
 
 
+async def test_a_topic_says_how_long_it_is_kept(connect, prefix, admin):
+    topic = Topic(f"{prefix}kept", Overflow.BLOCK, 100, keep_s=3600)
+    assert set(await declared(connect, topic).ends(topic.name)) == {0}
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic.name)
+    found = await asyncio.wrap_future(admin.describe_configs([resource])[resource])
+    assert found["retention.ms"].value == "3600000"
+
+
 async def test_topics_are_made_at_once_by_many(connect, prefix):
     """Several processes that use a topic first at the same time: one makes it."""
     topic = Topic(f"{prefix}race", Overflow.BLOCK, 100, 4)

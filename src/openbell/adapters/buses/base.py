@@ -48,12 +48,16 @@ class Overflow(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A named stream of messages, its policy, how many messages a buffer holds, and in how many partitions a server keeps it."""
+    """A named stream of messages, its policy, how many messages a buffer holds, and in how many partitions a server keeps it.
+
+    `keep_s` is for how many seconds a Kafka server keeps its messages; 0: as the server is set.
+    """
 
     name: str
     overflow: Overflow = Overflow.BLOCK
     buffer: int = 1000
     partitions: int = 1
+    keep_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,9 @@ OPEN_CANDLES = "open-candles"
 #: `Shown`: closed candles, orders, fills, signals, states and equity for whoever watches, in order, never dropped.
 VIEWS = "views"
 
-#: Between processes only. History for a backtest, by session id.
+#: Between processes only. History for a backtest, by session id; nobody wants it once the session is over.
 SESSIONS = "sessions"
+SESSION_KEPT_S = 6 * 3600
 #: Closed candles of the processor, by symbol.
 CANDLES = "candles"
 #: What the orders service has to do, and what became of it at the venue, by run.
@@ -54,7 +55,7 @@ def market_topics(buffer: int, partitions: int) -> tuple[Topic, ...]:
     return (
         Topic(TICKS, Overflow.BLOCK, buffer, partitions),
         Topic(COMMANDS, Overflow.BLOCK, buffer),
-        Topic(SESSIONS, Overflow.BLOCK, buffer, partitions),
+        Topic(SESSIONS, Overflow.BLOCK, buffer, partitions, SESSION_KEPT_S),
         Topic(CANDLES, Overflow.BLOCK, buffer, partitions),
     )
 

@@ -85,7 +85,8 @@ class KafkaTopics:
             return len((await _of(self.admin.describe_topics(TopicCollection([topic.name]), request_timeout=ANSWER_SECONDS))).partitions)
 
         async def make() -> None:
-            wanted = NewTopic(topic.name, topic.partitions, -1)
+            kept = {"retention.ms": str(1000 * topic.keep_s)} if topic.keep_s else {}
+            wanted = NewTopic(topic.name, topic.partitions, -1, config=kept)
             await _of(self.admin.create_topics([wanted], request_timeout=ANSWER_SECONDS, operation_timeout=ANSWER_SECONDS))
             log.info("topic made", topic=topic.name, partitions=topic.partitions)
 
