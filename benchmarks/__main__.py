@@ -1,7 +1,7 @@
 """`python -m benchmarks [JOB ...] [--json FILE]`: run the jobs, each in a process of its own, and print one table.
 
-Jobs: J1 J1M J2 J3 J4 J6 LIVE START, and those that need servers: KAFKA PIPELINE CANDLES REDIS. Results go to
-benchmarks/results/latest.json as well.
+Jobs: J1 J1M J2 J3 J4 J6 LIVE START, and those that need servers: KAFKA PIPELINE CANDLES REDIS ORDERS. Results go
+to benchmarks/results/latest.json as well.
 """
 
 import json
@@ -21,6 +21,7 @@ GOALS = {
     "J1 100,000 bars": 100e6, "J1 1,000,000 bars": 100e6, "J2 1,000 pairs x 100,000 bars": 400e6, "J3 10,000,000 ticks": 500e6,
     "J4 1,000,000 ticks": 60e6, "J6 four indicators": 1e9 / 15, "LIVE full speed": 300e3, "LIVE 10,000 ticks/s": 10e3,
     "KAFKA": 1e6, "KAFKA 10,000 ticks/s": 10e3, "CANDLES load": 500e3,
+    "ORDERS": 1e3,
 }  # fmt: skip
 JOBS = ("J1", "J1M", "J2", "J3", "J4", "J6", "LIVE", "START", *load.JOBS)
 
