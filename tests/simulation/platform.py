@@ -176,28 +176,27 @@ class Session:
             self.fleet.stop("ingest")
             write_config(self.folder, "max")
             self.fleet.start("ingest")
-        self._until("ingest", is_published)
-        trader = self._until("trader", lambda health: health.progress["trader"]["events"] >= len(expected.ticks))
+        self._until(["ingest"], is_published)
+        trader = self._until(["trader"], lambda health: health.progress["trader"]["events"] >= len(expected.ticks))
         commands = trader.progress["trader"]["commands"]
-        self._until("trader", lambda health: health.progress["trader"]["sent"] >= commands)
-        self._until("portfolio", lambda health: health.progress["portfolio"]["commands main"] >= commands)
-        for name, member in list(self.fleet.members.items()):
-            if member.service == "processor":
-                self._until(name, caught_up())
+        self._until(["trader"], lambda health: health.progress["trader"]["sent"] >= commands)
+        self._until(["portfolio"], lambda health: health.progress["portfolio"]["commands main"] >= commands)
+        processors = [name for name, member in self.fleet.members.items() if member.service == "processor"]
+        self._until(processors, caught_up(PARTITIONS))
         settings, fills = self.settings(), int((expected.commands["kind"] == enums.FILL).sum())
-        self._until("orders", lambda _: execute(settings, "SELECT count(*) FROM executions")[0][0] >= fills)
+        self._until(["orders"], lambda _: execute(settings, "SELECT count(*) FROM executions")[0][0] >= fills)
         self.fleet.stop()
 
-    def _until(self, name, done):
+    def _until(self, names, done):
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
             self.keep_alive()
-            health = self.fleet.health(name)
+            healths = [self.fleet.health(name) for name in names]
             with contextlib.suppress(KeyError):
-                if health is not None and health.status == "healthy" and done(health):
-                    return health
+                if all(health is not None and health.status == "healthy" for health in healths) and done(*healths):
+                    return healths[0]
             time.sleep(0.05)
-        raise OpenbellError(f"{name} did not come to the end: {self.fleet.health(name)}", do=f"read {self.folder / name}.log")
+        raise OpenbellError(f"{', '.join(names)} did not come to the end: {healths}", do=f"read the logs in {self.folder}")
 
 
 # The oracle.
@@ -334,8 +333,10 @@ def check(session, expected, what, foreign=frozenset()):
         recoveries = journal.run("main-1").recoveries
     if not again.identical:
         wrong.append("the journal does not replay to itself")
-    if (again.decision_hash, again.state_hash) != (expected.decision_hash, expected.state_hash):
-        wrong.append("another decision hash or state hash")
+    hashes = expected.decision_hash, expected.state_hash
+    if (again.decision_hash, again.state_hash) != hashes:
+        states = [f"{found} for {wanted}" for found, wanted in zip((again.decision_hash, again.state_hash), hashes, strict=True)]
+        wrong.append(f"another decision hash or state hash after {again.events:,} events: {', '.join(states)}")
     print(
         f"{what}, {sum(session.restarts.values())} started again by themselves, {recoveries} recoveries of the trader; "
         f"{counts['ticks']:,} ticks ({counts['ticks_again']:,} said again), {counts['commands_again']:,} commands said again, "
