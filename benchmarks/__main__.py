@@ -36,15 +36,15 @@ def main(arguments):
     unknown = set(arguments) - set(JOBS)
     if unknown:
         sys.exit(f"no such job: {', '.join(sorted(unknown))}; the jobs are {', '.join(JOBS)}")
+    machine = {"python": platform.python_version(), "cores": os.cpu_count(), "cpu": cpu(), "load": os.getloadavg()[0]}
+    target.parent.mkdir(parents=True, exist_ok=True)
     rows = []
     for job in arguments or JOBS:
         command = ["-m", f"benchmarks.load.{load.JOBS[job]}"] if job in load.JOBS else ["-m", "benchmarks.jobs", job]
         for row in start() if job == "START" else lines([sys.executable, *command]):
             rows.append(row)
             print(line(row), flush=True)
-    machine = {"python": platform.python_version(), "cores": os.cpu_count(), "cpu": cpu(), "load": os.getloadavg()[0]}
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps({"machine": machine, "taken": time.strftime("%Y-%m-%d"), "rows": rows}, indent=1) + "\n")
+            target.write_text(json.dumps({"machine": machine, "taken": time.strftime("%Y-%m-%d"), "rows": rows}, indent=1) + "\n")
     print(f"written to {target}")
 
 
@@ -79,7 +79,8 @@ def line(row):
     """One aligned row."""
     facts = ", ".join(f"{name} {row[name]:,}" for name in ("orders", "final_equity", "orders_20_50", "equity_20_50", "bars") if name in row)
     facts += f", p50 {row['latency_p50_us']:,.0f} us, p99 {row['latency_p99_us']:,.0f} us" if "latency_p50_us" in row else ""
-    facts += "; ".join(f" {name} {value:,.0f} ns" for name, value in row.get("cpu_ns", {}).items())
+    for unit in ("ns", "us"):
+        facts += "; ".join(f" {name} {value:,.0f} {unit}" for name, value in row.get(f"cpu_{unit}", {}).items())
     goal = GOALS.get(row["job"]) if row["competitor"] == "openbell" else None
     against = f"{row['per_s'] / goal:5.0%} of the goal" if goal else ""
     speed = f"{row['wall_s']:.2f} s" if row["job"].startswith("START") else f"{scaled(row['per_s'])}/s"
