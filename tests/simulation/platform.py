@@ -86,7 +86,9 @@ class Servers:
         try:
             yield {**environment, "DB_NAME": name}
         finally:
-            execute(settings, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            # Not WITH (FORCE): that is refused while the server itself is at work there, as its vacuum may be.
+            execute(settings, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND usename = current_user")
+            execute(settings, f"DROP DATABASE IF EXISTS {name}")
 
     def __enter__(self):
         try:
