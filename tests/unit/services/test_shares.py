@@ -98,3 +98,40 @@ async def test_a_bus_without_offsets_is_counted(database):
         share.own.append(message.payload)
     await reader.keep()
     assert reader.shares.progress() == {"partition 0": 5, "behind": -1, "looks": 0}
+
+
+async def test_a_new_partition_was_not_looked_at(database):
+    """How much there is of it is not known, whatever was known before of the others: nobody is told that it is all done."""
+    name, seen = next(NAMES), []
+    bus = InProcessBus()
+    bus.declare(Topic("t"))
+
+    async def begin(partition):
+        return read_progress(database, name, partition), []
+
+    async def take(messages):
+        async for _, message in shares.fresh(messages):
+            seen.append((message.payload, shares.progress()["behind"]))
+
+    async def keep():
+        for share in shares.unstored():
+            await shares.store(share, b"", lambda advance: database.run(lambda sql: move(sql, advance)))
+
+    async def knows(behind):
+        async with asyncio.timeout(20):
+            while shares.progress()["behind"] != behind:
+                await asyncio.sleep(0.01)
+
+    shares = Shares(bus, "t", name, begin)
+    reading = asyncio.create_task(shares.run(take, keep))
+    try:
+        await knows(0)  # of no partition at all
+        bus.publish("t", "first")
+        async with asyncio.timeout(20):
+            while not seen:
+                await asyncio.sleep(0.01)
+        await knows(0)
+    finally:
+        reading.cancel()
+        await asyncio.wait([reading])
+    assert seen == [("first", -1)]
