@@ -9,7 +9,7 @@ import os
 import re
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -49,7 +49,6 @@ def fresh_database() -> Iterator[Settings]:
     import psycopg
 
     base = settings("postgres")
-    name = f"openbell_{uuid.uuid4().hex}"
     known = base.database
 
     def run(statement: str) -> None:
@@ -58,9 +57,17 @@ def fresh_database() -> Iterator[Settings]:
         ) as connection:
             connection.execute(statement)
 
+    with empty_database(run) as name:
+        yield msgspec.structs.replace(base, database=msgspec.structs.replace(known, name=name))
+
+
+@contextlib.contextmanager
+def empty_database(run: Callable[[str], object]) -> Iterator[str]:
+    """The name of a database that is made by `run`, which takes a statement, and is dropped at the end of the block."""
+    name = f"openbell_{uuid.uuid4().hex}"
     run(f"CREATE DATABASE {name}")
     try:
-        yield msgspec.structs.replace(base, database=msgspec.structs.replace(known, name=name))
+        yield name
     finally:
         # Not WITH (FORCE): that is refused while the server itself is at work there, as its vacuum may be.
         run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND usename = current_user")

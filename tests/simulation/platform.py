@@ -37,7 +37,7 @@ from openbell.services.processes.fleet import Fleet
 from openbell.services.processes.process import open_journal
 from openbell.services.replay.replay import replay
 from openbell.services.trader.trader import Trader
-from tests.servers import ROOT
+from tests.servers import ROOT, empty_database
 
 SERVERS = ("postgres", "redis", "rabbitmq", "kafka")
 #: Where they are, without the offset.
@@ -80,15 +80,10 @@ class Servers:
     @contextlib.contextmanager
     def database(self):
         """The environment of a client, with an empty database that is dropped at the end."""
-        environment, name = self.environment(), f"openbell_{uuid.uuid4().hex}"
+        environment = self.environment()
         settings = load_settings(environment=environment, folder=ROOT / "tests")
-        execute(settings, f"CREATE DATABASE {name}")
-        try:
+        with empty_database(lambda statement: execute(settings, statement)) as name:
             yield {**environment, "DB_NAME": name}
-        finally:
-            # Not WITH (FORCE): that is refused while the server itself is at work there, as its vacuum may be.
-            execute(settings, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND usename = current_user")
-            execute(settings, f"DROP DATABASE IF EXISTS {name}")
 
     def __enter__(self):
         try:
