@@ -56,8 +56,8 @@ setup: $(BASE) ## .venv with what openbell needs to run, the web page, and the k
 install-tools: setup $(DEV) ## the tools for tests, lint and types as well
 
 lock: $(BASE) ## resolve the dependencies again (the locks hold hashes and no addresses)
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(ARGS) pyproject.toml --extra services -o requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(ARGS) pyproject.toml --extra services --group dev -c requirements.lock -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(ARGS) pyproject.toml --extra services --extra notify -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(ARGS) pyproject.toml --extra services --extra notify --group dev -c requirements.lock -o requirements-dev.lock
 	! grep -nE 'https?://' requirements.lock requirements-dev.lock
 
 clean: ## remove the environment and everything built
