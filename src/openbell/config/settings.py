@@ -26,7 +26,7 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-SECRETS = {"password", "api_key", "client_code", "totp_secret"}
+SECRETS = {"password", "api_key", "client_code", "totp_secret", "key"}
 
 
 class ServerSettings(Section, frozen=True):
@@ -138,6 +138,15 @@ class TradingSettings(Section, frozen=True):
     strategies: tuple[StrategySettings, ...] = ()
 
 
+class SecretsSettings(Section, frozen=True):
+    """What seals the secrets in the database: keys of 32 bytes as base64, the newest first, with commas. Empty: those of `secrets.key`.
+
+    That file is in `trading.data_dir`, and is made when it is needed. Platforms that share a database share the key.
+    """
+
+    key: str = ""
+
+
 class AngelSettings(Section, frozen=True):
     """Credentials of Angel One, and what to subscribe to there (`exchange_type:token`)."""
 
@@ -162,3 +171,4 @@ class Settings(Section, frozen=True):
     feed: FeedSettings = FeedSettings()
     trading: TradingSettings = TradingSettings()
     angel: AngelSettings = AngelSettings()
+    secrets: SecretsSettings = SecretsSettings()
