@@ -73,10 +73,20 @@ CREATE TABLE IF NOT EXISTS users (
     password_hash TEXT NOT NULL,
     role TEXT NOT NULL,
     created BIGINT NOT NULL,
+    display_name TEXT DEFAULT '' NOT NULL,
+    time_zone TEXT DEFAULT 'UTC' NOT NULL,
+    disabled BIGINT,
+    totp BLOB,
+    totp_new BLOB,
+    totp_step BIGINT DEFAULT '0' NOT NULL,
+    setup_hash BLOB,
+    setup_expires BIGINT,
+    signed_in BIGINT,
+    failed BIGINT DEFAULT '0' NOT NULL,
     PRIMARY KEY (id),
-    UNIQUE (name),
-    UNIQUE (email)
+    UNIQUE (name)
 );
+CREATE UNIQUE INDEX IF NOT EXISTS users_by_setup ON users (setup_hash);
 CREATE TABLE IF NOT EXISTS alerts (
     id INTEGER NOT NULL,
     user_id INTEGER,
@@ -116,4 +126,62 @@ CREATE TABLE IF NOT EXISTS answers (
     PRIMARY KEY (reader, number)
 );
 CREATE INDEX IF NOT EXISTS answers_by_order ON answers (client_order_id);
-INSERT OR IGNORE INTO alembic_version VALUES ('0004');
+CREATE TABLE IF NOT EXISTS sessions (
+    id TEXT NOT NULL,
+    hash BLOB NOT NULL,
+    user_id INTEGER NOT NULL,
+    created BIGINT NOT NULL,
+    used BIGINT NOT NULL,
+    proved BIGINT NOT NULL,
+    address TEXT NOT NULL,
+    PRIMARY KEY (id),
+    UNIQUE (hash),
+    FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
+);
+CREATE INDEX IF NOT EXISTS sessions_by_user ON sessions (user_id);
+CREATE INDEX IF NOT EXISTS sessions_by_use ON sessions (used);
+CREATE TABLE IF NOT EXISTS tickets (
+    hash BLOB NOT NULL,
+    origin TEXT NOT NULL,
+    expires BIGINT NOT NULL,
+    PRIMARY KEY (hash)
+);
+CREATE INDEX IF NOT EXISTS tickets_by_end ON tickets (expires);
+CREATE TABLE IF NOT EXISTS api_keys (
+    id TEXT NOT NULL,
+    user_id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    hash BLOB NOT NULL,
+    scopes TEXT NOT NULL,
+    created BIGINT NOT NULL,
+    expires BIGINT,
+    used BIGINT,
+    revoked BIGINT,
+    PRIMARY KEY (id),
+    FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
+);
+CREATE INDEX IF NOT EXISTS api_keys_by_user ON api_keys (user_id);
+CREATE TABLE IF NOT EXISTS user_accounts (
+    user_id INTEGER NOT NULL,
+    account TEXT NOT NULL,
+    created BIGINT NOT NULL,
+    PRIMARY KEY (user_id),
+    FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE,
+    UNIQUE (account)
+);
+CREATE TABLE IF NOT EXISTS audit (
+    number BIGINT NOT NULL,
+    ts BIGINT NOT NULL,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    address TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    hash BLOB NOT NULL,
+    PRIMARY KEY (number)
+);
+CREATE INDEX IF NOT EXISTS audit_by_time ON audit (ts);
+CREATE TRIGGER IF NOT EXISTS audit_no_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'rows of the audit log stay as they are'); END;
+CREATE TRIGGER IF NOT EXISTS audit_no_delete BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'rows of the audit log stay as they are'); END;
+INSERT OR IGNORE INTO alembic_version VALUES ('0005');
