@@ -36,6 +36,7 @@ class ServerSettings(Section, frozen=True):
     port: Port = 8081
     public: bool = False
     allowed_hosts: tuple[str, ...] = ()  # names besides the loopback ones under which a browser may reach us
+    sign_up: Literal["closed", "open"] = "closed"  # whether everybody may make an account, with the role viewer
 
 
 class BusSettings(Section, frozen=True):
