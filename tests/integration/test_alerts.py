@@ -106,6 +106,7 @@ class Platform:
             "OPENBELL_BUS__MARKET": market, "OPENBELL_LOGGING__FORMAT": "json",
         }  # fmt: skip
         self.folder = folder
+        self.reader = f"alerts {self.namespace}.stock-prices"
         self.config = write_config(folder, f"{speed:.2f}")
         self.settings = load_settings(self.config, {"trading.data_dir": str(folder)}, self.environment, folder)
         self.fleet = Fleet(self.config, folder, self.environment)
@@ -135,14 +136,14 @@ class Platform:
 
     def places(self):
         """How far each symbol is stored, as a place in the order of the source."""
-        rows = self.database.select("SELECT state FROM progress WHERE reader = ?", (f"alerts {self.namespace}.stock-prices",))
+        rows = self.database.select("SELECT state FROM progress WHERE reader = ?", (self.reader,))
         kept = {symbol: each for (state,) in rows for symbol, each in msgspec.msgpack.decode(state).items()}
         return {symbol: next(iter(reached.values()))[1] for symbol, (reached, *_) in kept.items() if reached}
 
     def create(self, wanted, members):
         """New alerts, each with the places between which it was noticed."""
         low = self.places()
-        rows = self.store.create(*wanted)
+        rows = self.store.create(0, *wanted)
         for name in members:
             self.fleet.wait(name, lambda health: health.progress["alerts"]["revision"] >= rows[0].revision, "aware of new alerts", 30.0)
         high = self.places()
@@ -157,7 +158,7 @@ class Platform:
         self.fleet.wait("ingest", is_published, "at the end of the recording", 120.0)
         ends = {symbol: int(places[-1]) + 1 for symbol, places in oracle.places.items()}
         until(lambda: all(self.places().get(symbol, 0) >= end for symbol, end in ends.items()), 120.0, "the last tick of each symbol")
-        until(lambda: not self.store.untold(oracle.symbols, 1), 60.0, "the last alert to be told of")
+        until(lambda: not self.store.untold(self.reader, range(PARTITIONS), 1), 60.0, "the last alert to be told of")
 
     def told(self):
         """What was told of: ids, in the order in which the messages came."""
@@ -220,7 +221,7 @@ def test_alerts_killed_at_random(oracle, tmp_path):
     generator = np.random.default_rng([SEED, 1])
     duration = KILLS * (START_S + REBALANCE_S) + 5.0
     with fresh_database() as settings, Platform(tmp_path, settings, 945.0 / duration) as platform, platform.fleet as fleet:
-        made = platform.store.create(*oracle.wanted(generator, ALERTS))
+        made = platform.store.create(0, *oracle.wanted(generator, ALERTS))
         platform.start("alerts")
         fleet.start("ingest")
         meanwhile = []
@@ -247,7 +248,7 @@ def test_two_processes_and_their_partitions(oracle, tmp_path):
         Platform(tmp_path, settings, 945.0 / (kills * (START_S + REBALANCE_S))) as platform,
         platform.fleet as fleet,
     ):
-        made = platform.store.create(*oracle.wanted(generator, ALERTS))
+        made = platform.store.create(0, *oracle.wanted(generator, ALERTS))
         platform.start(*names)
         fleet.start("ingest")
         meanwhile = []

@@ -38,7 +38,7 @@ def add(
 
     wanted = NewAlert(symbol, condition, target_price)
     with _opened(config) as (settings, store):
-        [row] = store.create(wanted)
+        [row] = store.create(0, wanted)
     if json:
         _print_json(_shown(row))
     else:
@@ -56,7 +56,7 @@ def list_alerts(
 ) -> None:
     """Show the alerts, oldest first, and by which price each was triggered."""
     with _opened(config) as (_, store):
-        found = store.find(symbol, status)
+        found = store.find(None, symbol, status)
     if json:
         _print_json([_shown(row) for row in found])
     elif found:
@@ -77,7 +77,7 @@ def remove(id: int, /, *, config: Config = None, json: AsJson = False) -> None:
     from openbell.errors import UnknownNameError
 
     with _opened(config) as (_, store):
-        if not store.delete(id):
+        if not store.delete(None, id):
             raise UnknownNameError(f"there is no alert {id}", do="see `openbell alerts list`")
     if json:
         _print_json({"id": str(id), "status": "canceled"})

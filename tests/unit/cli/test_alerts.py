@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from openbell.adapters.stores.alerts import AlertStore, Trigger
+from openbell.adapters.stores.alerts import AlertStore, Change, Firing
 from openbell.adapters.stores.database import open_database
 from openbell.adapters.stores.progress import Progress
 from openbell.cli import run
@@ -33,8 +33,8 @@ def test_alerts_are_added_listed_and_removed(call, tmp_path):
     assert call("add", "BTCUSDT", "above", "70000")[:2] == (0, "alert 1: BTCUSDT above 70,000\n")
     assert call("add", "ETHUSDT", "crosses", "2500.25")[:2] == (0, "alert 2: ETHUSDT crosses 2,500.25\n")
     with contextlib.closing(open_database(tmp_path / "platform.db")) as database:
-        trigger = Trigger(1, 1_700_000_000_250_000_000, 70_000.5)
-        AlertStore(database).trigger([trigger], Progress("alerts t").advance(1, state=b"{}"))
+        firing = Firing(1, 1, 1, 1_700_000_000_250_000_000, 70_000.5, 70_000.5)
+        AlertStore(database).record([firing], [Change(1, 1, "triggered", 0, 1, firing)], Progress("alerts t").advance(1, state=b"{}"))
     assert call("list")[1].splitlines() == [
         "id  symbol   condition    target  status     triggered at              by the price",
         " 1  BTCUSDT  above        70,000  triggered  2023-11-14T22:13:20.250Z      70,000.5",

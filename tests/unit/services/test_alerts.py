@@ -68,11 +68,11 @@ class Market:
         return service
 
     def create(self, alerts):
-        return self.store.create(*(NewAlert(self.symbols[instrument], condition, target) for instrument, condition, target in alerts))
+        return self.store.create(0, *(NewAlert(self.symbols[instrument], condition, target) for instrument, condition, target in alerts))
 
     def found(self):
         """(Time, price) of what was triggered, by id."""
-        rows = [row for symbol in self.symbols for row in self.store.find(symbol)]
+        rows = [row for symbol in self.symbols for row in self.store.find(None, symbol)]
         return {row.id: (row.triggered_ts, row.triggered_price) if row.status == "triggered" else None for row in rows}
 
     def expected(self, rows, begin=0):
@@ -168,15 +168,15 @@ async def test_an_alert_that_is_removed_is_not_triggered(store):
     service = await market.member()
     market.publish((), 0, 1)
     await service.take(market.log)
-    store.delete(one.id)
+    store.delete(0, one.id)
     await service.keep()
     assert service.progress()["standing"] == 1
-    store.delete(two.id)
+    store.delete(0, two.id)
     market.publish((), 1)
     await service.take(market.log)
     await service.keep()
     assert market.found() == {}
-    assert [row.triggered_ts for row in store.find(market.symbols[0], "canceled")] == [None, None]
+    assert [row.triggered_ts for row in store.find(None, market.symbols[0], "canceled")] == [None, None]
 
 
 async def test_ticks_in_json_and_nonsense(store):
@@ -215,11 +215,11 @@ def test_the_prices_of_ticks_are_those_that_are_shown():
 class Heard:
     """What a bus brought, and a teller that may be killed between two of its steps."""
 
-    def __init__(self, store, symbols):
+    def __init__(self, store, reader):
         self.bus = InProcessBus()
         self.bus.declare(Topic("alerts"))
         self.subscription = self.bus.subscribe("alerts")
-        self.teller = AlertTeller(self.bus, "alerts", store, lambda: set(symbols), asyncio.Event())
+        self.teller = AlertTeller(self.bus, "alerts", store, reader, lambda: [0], asyncio.Event())
 
     def ids(self):
         return [int(decode_alert(message.payload).id) for message in self.subscription.take_now()]
@@ -232,13 +232,13 @@ async def test_what_was_triggered_is_told_of_until_it_is_marked(store):
     service = await market.member()
     market.publish()
     await service.take(market.log)
-    heard = Heard(store, service.symbols())
+    heard = Heard(store, service.reader)
     await heard.teller.tell()
     assert heard.ids() == []  # it is not stored
     await service.keep()
     assert service.news.is_set()
-    untold = store.untold(market.symbols, 10)
-    assert [row.id for row in untold] == [rows[0].id, rows[1].id]
+    untold = store.untold(service.reader, [0], 10)
+    assert [event.alert for event in untold] == [rows[0].id, rows[1].id]
     await heard.teller.tell()
     assert heard.ids() == [rows[0].id, rows[1].id]
     await heard.teller.tell()
@@ -256,7 +256,7 @@ async def test_who_takes_over_tells_what_was_not_told(store):
     after = await market.member()
     await after.take([market.log[-1]])  # known: it has no effect but that the partition is taken up
     assert after.news.is_set()
-    heard = Heard(store, after.symbols())
+    heard = Heard(store, after.reader)
     await heard.teller.tell()
     assert heard.ids() == [row.id]
 

@@ -17,7 +17,7 @@ import structlog
 
 from openbell.adapters.buses.base import Bus, Message
 from openbell.adapters.messages.ticks import Part, decode_ticks
-from openbell.adapters.stores.alerts import AlertRow, AlertStore, Trigger
+from openbell.adapters.stores.alerts import AlertStore, Change, Firing, Standing
 from openbell.adapters.stores.progress import Progress
 from openbell.errors import DataError, FencedError
 from openbell.model.plan import Listing
@@ -37,7 +37,7 @@ class Watched:
     """Of one partition: its symbols, and what was triggered since it was stored."""
 
     watches: dict[str, Watch] = field(default_factory=dict)
-    triggers: list[Trigger] = field(default_factory=list)
+    triggers: list[Firing] = field(default_factory=list)
 
 
 class AlertService(Service):
@@ -53,6 +53,7 @@ class AlertService(Service):
         self.refused = 0
         self._market = market
         self._topic = topic
+        self.reader = f"alerts {topic}"
         self._listings = tuple(listings)
         self._symbols = [listing.symbol for listing in listings]
         self._instruments = {symbol: index for index, symbol in enumerate(self._symbols)}
@@ -90,7 +91,10 @@ class AlertService(Service):
         for share in self.shares.unstored():
             own = share.own
             state = msgspec.msgpack.encode({symbol: watch.kept() for symbol, watch in own.watches.items()})
-            if await self.shares.store(share, state, partial(self._store.trigger, own.triggers)) and own.triggers:
+            if (
+                await self.shares.store(share, state, partial(self._store.record, own.triggers, [_over(one) for one in own.triggers]))
+                and own.triggers
+            ):
                 self.triggered += len(own.triggers)
                 own.triggers = []
                 self.news.set()
@@ -104,9 +108,10 @@ class AlertService(Service):
         changes = await asyncio.to_thread(self._store.changes, self._revision)
         if not changes:
             return
-        by_name: dict[str, list[AlertRow]] = {}
+        by_name: dict[str, list[Standing]] = {}
         for row in changes:
-            by_name.setdefault(row.symbol, []).append(row)
+            if row.condition in ("above", "below", "crosses"):
+                by_name.setdefault(row.symbol, []).append(row)
         for share in self.shares:
             for symbol in by_name.keys() & share.own.watches:
                 share.own.watches[symbol].change(by_name[symbol])
@@ -114,7 +119,7 @@ class AlertService(Service):
 
     async def _begin(self, partition: int) -> tuple[Progress, Watched]:
         """A partition as the store has it, and what stands of its symbols now."""
-        stored = await asyncio.to_thread(self._store.progress, f"alerts {self._topic}", partition)
+        stored = await asyncio.to_thread(self._store.progress, self.reader, partition)
         if not stored.state:
             stored = await self._first(stored)
         own = Watched()
@@ -131,7 +136,7 @@ class AlertService(Service):
             position = max(position, (await self._market.ends(self._topic)).get(stored.partition, 0))  # type: ignore[attr-defined]
         advance = stored.advance(position, state=msgspec.msgpack.encode({}))
         try:
-            await asyncio.to_thread(self._store.trigger, (), advance)
+            await asyncio.to_thread(self._store.record, (), (), advance)
         except FencedError:  # somebody else was first
             return await asyncio.to_thread(self._store.progress, stored.reader, stored.partition)
         return advance.after
@@ -144,9 +149,11 @@ class AlertService(Service):
         return own.watches[symbol]
 
     async def _fill(self, watches: dict[str, Watch]) -> None:
-        rows: dict[str, list[AlertRow]] = {}
-        for row in await asyncio.to_thread(self._store.active, watches):
-            rows.setdefault(row.symbol, []).append(row)
+        rows: dict[str, list[Standing]] = {}
+        for part in await asyncio.to_thread(lambda: list(self._store.standing(watches))):
+            for row in part:
+                if row.condition in ("above", "below", "crosses"):
+                    rows.setdefault(row.symbol, []).append(row)
         for symbol, found in rows.items():
             watches[symbol].change(found)
 
@@ -157,6 +164,10 @@ class AlertService(Service):
     def symbols(self) -> set[str]:
         """Those whose alerts are watched here."""
         return {symbol for share in self.shares for symbol in share.own.watches}
+
+    def partitions(self) -> list[int]:
+        """Those that are taken here."""
+        return [share.partition for share in self.shares]
 
     def progress(self) -> dict[str, int]:
         """How far the topic is taken, the number of the latest change by a user that is noticed, and the alerts that stand."""
@@ -175,3 +186,7 @@ class AlertService(Service):
     def queue(self) -> int:
         """Messages waiting."""
         return self.shares.depth
+
+
+def _over(firing: Firing) -> Change:
+    return Change(firing.alert, firing.revision, "triggered", 0, firing.number, firing)

@@ -1,13 +1,14 @@
 """Tells others of alerts that were triggered, at least once, with the same id however often."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Any
 
 import structlog
 
 from openbell.adapters.buses.base import Bus
 from openbell.adapters.messages.alerts import Alert, encode_alert
-from openbell.adapters.stores.alerts import AlertRow, AlertStore
+from openbell.adapters.stores.alerts import AlertEvent, AlertStore
 from openbell.services.service import Service
 
 #: Alerts told of before the bus has to confirm them, and how long (seconds) the last ones may take when the process stops.
@@ -18,16 +19,19 @@ log = structlog.get_logger("alerts")
 
 
 class AlertTeller(Service):
-    """Tells of the alerts of some symbols that were triggered, and marks them once the bus has them; looks when there is `news`."""
+    """Tells of what came in some partitions of `reader`, and marks them once the bus has them; looks when there is `news`."""
 
     name = "teller"
 
-    def __init__(self, bus: Bus, topic: str, store: AlertStore, symbols: Callable[[], set[str]], news: asyncio.Event) -> None:
+    def __init__(
+        self, bus: Bus, topic: str, store: AlertStore, reader: str, partitions: Callable[[], Collection[int]], news: asyncio.Event
+    ) -> None:
         super().__init__()
         self._bus = bus
         self._topic = topic
         self._store = store
-        self._symbols = symbols
+        self._reader = reader
+        self._partitions = partitions
         self._news = news
 
     async def run(self) -> None:
@@ -39,11 +43,11 @@ class AlertTeller(Service):
 
     async def tell(self) -> None:
         """Tell of everything that is stored and not marked."""
-        while rows := await asyncio.to_thread(self._store.untold, self._symbols(), TOLD_MAX):
+        while rows := await asyncio.to_thread(self._store.untold, self._reader, self._partitions(), TOLD_MAX):
             for row in rows:
                 await self._bus.send(self._topic, encode_alert(alert_of(row)), row.symbol)
             await self._bus.flush()
-            await asyncio.to_thread(self._store.tell, [row.id for row in rows])
+            await asyncio.to_thread(self._store.tell, rows)
             self.processed += len(rows)
 
     async def stop(self) -> None:
@@ -64,9 +68,11 @@ class AlertTeller(Service):
         return f"{self.processed:,} alerts told"
 
 
-def alert_of(row: AlertRow) -> Alert:
-    """An alert that was triggered, as the message about it."""
+def alert_of(event: AlertEvent) -> Alert:
+    """A firing, as the message about it."""
+    condition: Any = event.condition
     return Alert(
-        id=str(row.id), symbol=row.symbol, condition=row.condition, target_price=row.target_price, status="triggered",
-        ts_created=row.created, ts_triggered=row.triggered_ts or 0, triggered_price=row.triggered_price or 0.0,
+        id=str(event.alert), user=str(event.owner or ""), symbol=event.symbol, condition=condition, target_price=event.target_price,
+        status="triggered", note=event.note, ts_created=event.created, ts_triggered=event.ts, triggered_price=event.price or 0.0,
+        repeat=event.mode == "every",
     )  # fmt: skip

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import msgspec
 import numpy as np
 
-from openbell.adapters.stores.alerts import PRICE_MAX, AlertRow, Trigger
+from openbell.adapters.stores.alert_rules import PRICE_MAX
+from openbell.adapters.stores.alerts import Firing, Standing
 from openbell.model import enums
 from openbell.services.alerts.thresholds import FloatArray, IntArray, Thresholds
 from openbell.services.topics.places import Places, Reached
@@ -27,18 +28,22 @@ class Watch:
         self.places = Places(kept.reached)
         self.standing = Thresholds(kept.last)
         self._has_traded = kept.has_traded
+        self._revisions: dict[int, int] = {}
 
-    def change(self, rows: Iterable[AlertRow]) -> None:
+    def change(self, rows: Iterable[Standing]) -> None:
         """Alerts are new, or are not active any more; what is known already stays as it is."""
         found = {row.id: row for row in rows}
         self.standing.discard(found)
         self.standing.add((row.id, row.condition, row.target_price) for row in found.values() if row.status == "active")
+        self._revisions |= {row.id: row.revision for row in found.values()}
 
-    def take(self, events: EventArray) -> list[Trigger]:
+    def take(self, events: EventArray) -> list[Firing]:
         """Take ticks (dtype EVENT); returns what they trigger."""
         rows, prices, self._has_traded = prices_of(events, self._has_traded)
         met = self.standing.take(prices)
-        return [Trigger(id, int(events["ts_event"][rows[at]]), float(prices[at])) for id, at in met]
+        return [
+            Firing(id, 1, self._revisions[id], int(events["ts_event"][rows[at]]), float(prices[at]), float(prices[at])) for id, at in met
+        ]
 
     def kept(self) -> Kept:
         """What is to be stored."""

@@ -12,4 +12,4 @@ async def build(process: Process) -> None:
     edge = process.edge
     store = AlertStore(process.database())
     alerts = AlertService(edge.market, edge.name(TICKS), process.listings, store)
-    process.services += [AlertTeller(edge.orders, edge.name(ALERTS), store, alerts.symbols, alerts.news), alerts]
+    process.services += [AlertTeller(edge.orders, edge.name(ALERTS), store, alerts.reader, alerts.partitions, alerts.news), alerts]

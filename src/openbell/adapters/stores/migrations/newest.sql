@@ -97,14 +97,45 @@ CREATE TABLE IF NOT EXISTS alerts (
     created BIGINT NOT NULL,
     triggered_ts BIGINT,
     triggered_price DOUBLE,
-    told BIGINT,
     revision BIGINT DEFAULT '0' NOT NULL,
+    spec TEXT DEFAULT '' NOT NULL,
+    mode TEXT DEFAULT 'once' NOT NULL,
+    cooldown_s DOUBLE DEFAULT '0' NOT NULL,
+    hysteresis DOUBLE DEFAULT '0' NOT NULL,
+    expires BIGINT,
+    schedule TEXT DEFAULT '' NOT NULL,
+    note TEXT DEFAULT '' NOT NULL,
+    armed BIGINT,
+    fired BIGINT DEFAULT '0' NOT NULL,
+    triggered_value DOUBLE,
     PRIMARY KEY (id),
     FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
 );
 CREATE INDEX IF NOT EXISTS alerts_by_symbol ON alerts (symbol, status);
 CREATE INDEX IF NOT EXISTS alerts_by_revision ON alerts (revision);
-CREATE INDEX IF NOT EXISTS alerts_untold ON alerts (symbol, id) WHERE status = 'triggered' AND told IS NULL;
+CREATE INDEX IF NOT EXISTS alerts_by_owner ON alerts (coalesce(user_id, 0), id);
+CREATE TABLE IF NOT EXISTS alert_events (
+    alert_id INTEGER NOT NULL,
+    number BIGINT NOT NULL,
+    seq BIGINT NOT NULL,
+    user_id INTEGER,
+    symbol TEXT NOT NULL,
+    condition TEXT NOT NULL,
+    target_price DOUBLE NOT NULL,
+    spec TEXT NOT NULL,
+    note TEXT NOT NULL,
+    ts BIGINT NOT NULL,
+    value DOUBLE NOT NULL,
+    price DOUBLE,
+    reader TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    told BIGINT,
+    PRIMARY KEY (alert_id, number),
+    FOREIGN KEY(alert_id) REFERENCES alerts (id) ON DELETE CASCADE
+);
+CREATE UNIQUE INDEX IF NOT EXISTS alert_events_by_seq ON alert_events (seq);
+CREATE INDEX IF NOT EXISTS alert_events_by_owner ON alert_events (coalesce(user_id, 0), seq);
+CREATE INDEX IF NOT EXISTS alert_events_untold ON alert_events (seq) WHERE told IS NULL;
 CREATE TABLE IF NOT EXISTS intents (
     reader TEXT NOT NULL,
     run TEXT NOT NULL,
@@ -184,4 +215,4 @@ CREATE TABLE IF NOT EXISTS audit (
 CREATE INDEX IF NOT EXISTS audit_by_time ON audit (ts);
 CREATE TRIGGER IF NOT EXISTS audit_no_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'rows of the audit log stay as they are'); END;
 CREATE TRIGGER IF NOT EXISTS audit_no_delete BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'rows of the audit log stay as they are'); END;
-INSERT OR IGNORE INTO alembic_version VALUES ('0005');
+INSERT OR IGNORE INTO alembic_version VALUES ('0006');
