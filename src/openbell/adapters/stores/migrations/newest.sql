@@ -215,4 +215,69 @@ CREATE TABLE IF NOT EXISTS audit (
 CREATE INDEX IF NOT EXISTS audit_by_time ON audit (ts);
 CREATE TRIGGER IF NOT EXISTS audit_no_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'rows of the audit log stay as they are'); END;
 CREATE TRIGGER IF NOT EXISTS audit_no_delete BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'rows of the audit log stay as they are'); END;
-INSERT OR IGNORE INTO alembic_version VALUES ('0006');
+CREATE TABLE IF NOT EXISTS channels (
+    id INTEGER NOT NULL,
+    user_id INTEGER,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    url BLOB NOT NULL,
+    shown TEXT NOT NULL,
+    events TEXT NOT NULL,
+    minimum INTEGER NOT NULL,
+    quiet TEXT NOT NULL,
+    zone TEXT NOT NULL,
+    house BOOLEAN NOT NULL,
+    enabled BOOLEAN NOT NULL,
+    status TEXT NOT NULL,
+    error TEXT NOT NULL,
+    failures INTEGER NOT NULL,
+    sent BIGINT,
+    created BIGINT NOT NULL,
+    changed BIGINT NOT NULL,
+    PRIMARY KEY (id),
+    FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
+);
+CREATE UNIQUE INDEX IF NOT EXISTS channels_by_owner ON channels (coalesce(user_id, 0), name);
+CREATE TABLE IF NOT EXISTS templates (
+    id INTEGER NOT NULL,
+    user_id INTEGER,
+    event TEXT NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (id),
+    FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
+);
+CREATE UNIQUE INDEX IF NOT EXISTS templates_by_owner ON templates (coalesce(user_id, 0), event);
+CREATE TABLE IF NOT EXISTS notifications (
+    number INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    user_id INTEGER,
+    event TEXT NOT NULL,
+    severity INTEGER NOT NULL,
+    ts BIGINT NOT NULL,
+    payload TEXT NOT NULL,
+    created BIGINT NOT NULL,
+    PRIMARY KEY (number),
+    UNIQUE (id),
+    FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
+);
+CREATE INDEX IF NOT EXISTS notifications_by_owner ON notifications (coalesce(user_id, 0), number);
+CREATE INDEX IF NOT EXISTS notifications_by_time ON notifications (created);
+CREATE TABLE IF NOT EXISTS deliveries (
+    notification INTEGER NOT NULL,
+    channel INTEGER NOT NULL,
+    severity INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    due BIGINT NOT NULL,
+    error TEXT NOT NULL,
+    digest INTEGER,
+    updated BIGINT NOT NULL,
+    PRIMARY KEY (notification, channel),
+    FOREIGN KEY(notification) REFERENCES notifications (number) ON DELETE CASCADE,
+    FOREIGN KEY(channel) REFERENCES channels (id) ON DELETE CASCADE
+);
+CREATE INDEX IF NOT EXISTS deliveries_waiting ON deliveries (channel, severity, due, notification) WHERE state = 'waiting';
+CREATE INDEX IF NOT EXISTS deliveries_dropped ON deliveries (channel) WHERE state = 'dropped' AND digest IS NULL;
+CREATE INDEX IF NOT EXISTS deliveries_by_digest ON deliveries (digest) WHERE digest IS NOT NULL;
+CREATE INDEX IF NOT EXISTS deliveries_by_channel ON deliveries (channel, notification);
+INSERT OR IGNORE INTO alembic_version VALUES ('0007');
