@@ -20,6 +20,8 @@ COMMANDS = (
     ("database", "openbell.cli.database:database", "Show the revision of the tables, or bring them to the newest."),
     ("dead-letters", "openbell.cli.dead_letters:app", "Look at the messages that nobody could deal with, send them back, or drop them."),
     ("alerts", "openbell.cli.alerts:app", "Have a price watched: add, list and remove alerts."),
+    ("users", "openbell.cli.users:app", "Say who may sign in, and as what; read the audit log."),
+    ("keys", "openbell.cli.keys:app", "Let programs in: add, list and revoke API keys."),
     ("control", "openbell.cli.control:app", "Ask running services how they stand, pause and resume them."),
     ("verify", "openbell.cli.verify:verify", "Follow one marked tick through the running platform, and say where it was lost."),
     ("doctor", "openbell.cli.doctor:doctor", "Check this machine and the configuration, and say what to type about each problem."),
