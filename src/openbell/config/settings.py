@@ -15,6 +15,9 @@ Servers = Annotated[
     str, msgspec.Meta(pattern=r"^[^@]+$", description="host:port, several with commas; a user and a password have settings of their own")
 ]
 Speed = Annotated[str, msgspec.Meta(pattern=r"^(max|\d+(\.\d+)?x?)$", description="a number such as 2 or 0.5x, or max")]
+Rate = Annotated[
+    str, msgspec.Meta(pattern=r"^(off|[1-9]\d{0,8}/(second|minute|hour))$", description="a number a second, minute or hour, or off")
+]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="letters, digits, and . _ -")]
 
 
@@ -26,17 +29,30 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
+#: Accounts for the orders of users, where they sign in and the settings do not say.
+USER_ACCOUNTS = 8
 SECRETS = {"password", "api_key", "client_code", "totp_secret", "key"}
 
 
 class ServerSettings(Section, frozen=True):
-    """The gateway. An address that others can reach is refused unless `public` says that this is meant."""
+    """The gateway. Without `sign_in` whoever reaches it is the user `local` and may do everything, so that only this machine may reach it.
+
+    An address that others can reach needs `sign_in`, and TLS or a proxy that has it; or `public`, which says that something else in front
+    of it, such as the port mapping of a container, keeps others away.
+    """
 
     host: Host = "127.0.0.1"
     port: Port = 8081
     public: bool = False
     allowed_hosts: tuple[str, ...] = ()  # names besides the loopback ones under which a browser may reach us
+    sign_in: bool = False  # whether users have to sign in
     sign_up: Literal["closed", "open"] = "closed"  # whether everybody may make an account, with the role viewer
+    tls_cert: str = ""  # file of the certificate and those up to its root, PEM
+    tls_key: str = ""  # file of its key, PEM
+    proxies: tuple[str, ...] = ()  # addresses or networks whose X-Forwarded-For is believed, such as 10.0.0.0/8
+    cors_origins: tuple[str, ...] = ()  # other sites whose pages may use the API, such as https://charts.example.com
+    rate_limit: Rate = "1200/minute"  # requests of one user
+    rate_limit_address: Rate = "3000/minute"  # requests of one address, whoever sends them
 
 
 class BusSettings(Section, frozen=True):
@@ -126,6 +142,7 @@ class StrategySettings(Section, frozen=True):
     cash: Amount = 100_000.0
     limits: dict[str, float | None] = {}  # over the defaults of openbell.model.plan.Limits
     trader: Name = "main"  # the process that trades it, where traders are several
+    owner: str = ""  # the user who sees and steers it, besides administrators, where users sign in
 
 
 class TradingSettings(Section, frozen=True):
@@ -137,6 +154,9 @@ class TradingSettings(Section, frozen=True):
     fill: Literal["next", "prevailing", "outside"] = "next"  # at the next event, at the price that stands, or by `openbell serve orders`
     timeframes: tuple[str, ...] = ("1s", "5s", "1m", "5m")
     strategies: tuple[StrategySettings, ...] = ()
+    user_accounts: Annotated[int, msgspec.Meta(ge=0, le=256, description="a whole number from 0 to 256")] = (
+        0  # for the orders of users, each his own; USER_ACCOUNTS where users sign in and nothing is said
+    )
 
 
 class SecretsSettings(Section, frozen=True):

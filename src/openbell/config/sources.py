@@ -15,7 +15,7 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
-from openbell.config.settings import SECRETS, Section, Settings, StrategySettings
+from openbell.config.settings import SECRETS, USER_ACCOUNTS, Section, Settings, StrategySettings
 from openbell.errors import ConfigError, StorageError, suggest
 
 #: Environment variables with a name of their own; REDIS_ADDR, `host:port` in one, is the only other.
@@ -67,6 +67,9 @@ def load_settings(
         if value is not None:
             given.take(key, value, f"argument {key}")
     built: Settings = given.build(Settings, "")
+    if built.server.sign_in and "trading.user_accounts" not in given.values:
+        trading = msgspec.structs.replace(built.trading, user_accounts=USER_ACCOUNTS)
+        built = msgspec.structs.replace(built, trading=trading)
     return built
 
 

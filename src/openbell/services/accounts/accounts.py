@@ -168,6 +168,10 @@ class Accounts:
             raise ForbiddenError("every trading account belongs to somebody", "a free one", "raise trading.user_accounts")
         return found
 
+    async def user_accounts(self) -> dict[str, int]:
+        """The user id of every trading account that is somebody's."""
+        return await self._books.run(self._books.users.accounts)
+
     async def user_id(self, name: str) -> int:
         """The id of a user, such as the owner of a strategy. UnknownNameError when there is none."""
         return (await self._books.named(name)).id

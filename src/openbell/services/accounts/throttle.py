@@ -49,7 +49,7 @@ class Throttle:
 
     def __init__(self, shared: RedisSettings | None = None, prefix: str = "") -> None:
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
-        self._redis = _redis(shared, prefix) if shared is not None else None
+        self._redis = redis_storage(shared, prefix) if shared is not None else None
         self._shared = SlidingWindowCounterRateLimiter(self._redis) if self._redis is not None else None
 
     async def sign_in(self, name: str, address: str) -> None:
@@ -120,7 +120,8 @@ def network(address: str) -> str:
     return str(ipaddress.ip_network((found, 64), strict=False))
 
 
-def _redis(server: RedisSettings, prefix: str) -> RedisStorage:
+def redis_storage(server: RedisSettings, prefix: str) -> RedisStorage:
+    """Counts in a Redis server, under names that begin with `prefix`. Its errors are of `limits.errors.StorageError`."""
     # The password is no part of the address: addresses are shown where something goes wrong.
     options: dict[str, float | str | bool] = {"socket_timeout": 2.0, "socket_connect_timeout": 2.0}
     if server.password:
