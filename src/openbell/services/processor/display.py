@@ -17,14 +17,13 @@ from openbell.errors import DataError
 from openbell.model.time import MILLISECOND
 from openbell.services.names import Names
 from openbell.services.processes.edge import Edge
+from openbell.services.processor.roster import Roster
 from openbell.services.processor.speed_layer import SpeedLayer
 from openbell.services.service import Service
 from openbell.services.topics.names import CANDLES, OPEN_CANDLES, PRICES, SERVICES, VIEWS
 from openbell.services.views import Alert as AlertView
 from openbell.services.views import Candle, PlacedPrice, ServiceView
 
-#: After so many seconds without a word a process counts as gone.
-SILENT_S = 5.0
 #: Alerts that are remembered, so that what is told again is not shown again.
 KNOWN_MAX = 10_000
 
@@ -41,7 +40,7 @@ class DisplayReader(Service):
         self._bus = bus
         self._edge = edge
         self._layer = layer
-        self._roster: dict[str, tuple[float, list[ServiceView]]] = {}
+        self._roster = Roster()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -71,18 +70,11 @@ class DisplayReader(Service):
         self._bus.publish(OPEN_CANDLES, candle, key)
 
     def _services(self, process: str, payload: bytes) -> None:
-        self._roster[process] = monotonic(), msgspec.json.decode(payload, type=list[ServiceView])
+        self._roster.hear(process, payload, monotonic())
 
     def services(self) -> list[ServiceView]:
         """The services of all processes that were heard of; a silent one has failed."""
-        now, shown = monotonic(), []
-        for process, (heard, views) in sorted(self._roster.items()):
-            for view in views:
-                if now - heard > SILENT_S and view.state != "stopped":
-                    view = msgspec.structs.replace(view, state="failed", failure=f"nothing heard of it for {now - heard:.0f} s")
-                is_alone = sum(view.name == other.name for _, others in self._roster.values() for other in others) == 1
-                shown.append(view if is_alone else msgspec.structs.replace(view, name=f"{process} {view.name}"))
-        return shown
+        return self._roster.views(monotonic())
 
     @property
     def detail(self) -> str:
