@@ -15,7 +15,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Literal, Protocol
+
+from openbell.errors import ConfigError
 
 Answer = Literal["sent", "later", "failed", "fault", "refused"]
 Severity = Literal["info", "warning", "critical"]
@@ -67,3 +70,12 @@ class Sink(Protocol):
 
     def abort(self) -> None:
         """End the attempt that runs in another thread, if one does; it returns FAILED."""
+
+
+def open_sink(url: str, allow_private: bool = False) -> Sink:
+    """The sink of an address. UsageError for one that cannot be used, ConfigError when what sends is not installed."""
+    if find_spec("apprise") is None:
+        raise ConfigError("a channel is set, and what sends is not installed", "apprise", "install it: pip install 'openbell[notify]'")
+    from openbell.adapters.notifiers.apprise import AppriseSink
+
+    return AppriseSink(url, allow_private)

@@ -28,11 +28,12 @@ TOO_MANY = "too many waited"
 
 
 class Outbox:
-    """The rows. Safe for several threads and processes."""
+    """The rows. Safe for several threads and processes. `clock` gives ns since 1970 UTC."""
 
-    def __init__(self, database: Database, waiting_max: int = WAITING_MAX) -> None:
+    def __init__(self, database: Database, waiting_max: int = WAITING_MAX, clock: Callable[[], int] = time_ns) -> None:
         self._database = database
         self._waiting_max = waiting_max
+        self._clock = clock
 
     # For who has something to tell.
 
@@ -61,7 +62,7 @@ class Outbox:
                 fresh.setdefault(one.id, one)
         channels = _Channels(sql) if fresh else None
         wanted = {id: found for id, one in fresh.items() if channels is not None and (found := channels.wanting(one))}
-        now, written, deliveries = time_ns(), 0, []
+        now, written, deliveries = self._clock(), 0, []
         for id, number in _insert(sql, [fresh[id] for id in wanted], now):
             deliveries += [(number, channel, SEVERITIES.index(fresh[id].severity), now, now) for channel in wanted[id]]
             written += 1
@@ -91,7 +92,7 @@ class Outbox:
 
     def mark(self, channel: int, number: int, state: State, attempts: int, due: int = 0, error: str = "") -> None:
         """What came of an attempt; it stays as it is when it does not wait any more."""
-        values = (state, attempts, due, error, time_ns(), number, channel)
+        values = (state, attempts, due, error, self._clock(), number, channel)
         self._database.run(lambda sql: sql.execute(_MARK, values))
 
     def digest(self, channel: int, make: Callable[[Survey], News], critical: bool = False) -> int:
@@ -101,7 +102,7 @@ class Outbox:
         """
 
         def write(sql: Statements) -> int:
-            least, now = CRITICAL if critical else 0, time_ns()
+            least, now = CRITICAL if critical else 0, self._clock()
             found = sql.select(
                 "SELECT max(notification) FROM deliveries WHERE channel = ? AND state = 'waiting' AND severity >= ?", (channel, least)
             )
@@ -127,7 +128,7 @@ class Outbox:
 
     def expire(self, before: int) -> int:
         """Give up what waits and was written before a time; returns how many."""
-        return self._database.run(lambda sql: sql.execute(_EXPIRE, (time_ns(), before)))
+        return self._database.run(lambda sql: sql.execute(_EXPIRE, (self._clock(), before)))
 
     def forget(self, before: int, most: int = 10_000) -> int:
         """Remove what was written before a time and does not wait; returns how many."""

@@ -1,0 +1,187 @@
+"""Where what is told comes from: the decisions of traders, alerts that came, and how the services stand."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic, time_ns
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from openbell.adapters.buses.base import Bus, Subscription
+from openbell.adapters.stores.notification_rows import News
+from openbell.adapters.stores.notifications import Outbox
+from openbell.errors import DataError, StorageError
+from openbell.services.notifier.events import shown
+from openbell.services.notifier.intake import Intake
+from openbell.services.notifier.trading import TradingNews
+from openbell.services.processor.roster import Roster
+from openbell.services.topics.names import COMMANDS
+from openbell.services.trader.service import Decided
+from openbell.services.views import ServiceView
+
+#: How often (seconds) it is looked how the services stand, and how soon something is tried again while the database is away.
+LOOK_S = 1.0
+RETRY_S = 2.0
+#: The group of those who tell of alerts.
+GROUP = "notifier"
+
+log = structlog.get_logger("notifier")
+
+
+class Source(Protocol):
+    """Something that news comes from."""
+
+    async def run(self) -> None:
+        """Until cancelled, or until there is nothing more."""
+
+
+class Decisions:
+    """Reads the decisions on this process's bus, and is always quick: whoever decides never waits for what is told of it.
+
+    `place` says where the reader stands behind a message: an index in the run, or an offset.
+    """
+
+    def __init__(
+        self, bus: Bus, intake: Intake, traders: Mapping[str, TradingNews], place: Callable[[Decided], int], run: str = ""
+    ) -> None:
+        self._bus = bus
+        self._intake = intake
+        self._traders = traders
+        self._place = place
+        self._run = run
+        self._inbox: Subscription | None = None
+
+    def listen(self) -> None:
+        """From now on nothing is missed."""
+        self._inbox = self._inbox or self._bus.subscribe(COMMANDS)
+
+    async def run(self) -> None:
+        """Until the decisions are closed and drained."""
+        self.listen()
+        assert self._inbox is not None
+        while messages := await self._inbox.take():
+            self._take([message.payload for message in messages])
+
+    def drain(self) -> None:
+        """Take what is left, and listen no more."""
+        if self._inbox is not None:
+            self._take([message.payload for message in self._inbox.take_now()])
+            self._inbox.close()
+            self._inbox = None
+
+    def _take(self, decisions: Sequence[Decided]) -> None:
+        for decided in decisions:
+            trader = self._traders.get(decided.trader)
+            news = trader.of(decided.run or self._run, decided.first, decided.commands) if trader is not None else ()
+            self._intake.put(news, self._place(decided))
+
+
+class Alerts:
+    """Reads the topic of alerts that came, as a member of a group of its own, and acknowledges what is written down."""
+
+    def __init__(self, bus: Bus, topic: str, outbox: Outbox, told: Callable[[], None], decode: Callable[[Any], Any]) -> None:
+        self.refused = 0
+        self._bus = bus
+        self._topic = topic
+        self._outbox = outbox
+        self._told = told
+        self._decode = decode
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        inbox = self._bus.subscribe(self._topic, GROUP)
+        try:
+            while messages := await inbox.take():
+                await self._write([news for message in messages if (news := self._news(message.payload)) is not None])
+                inbox.ack()
+        finally:
+            inbox.close()
+
+    def _news(self, payload: Any) -> News | None:
+        try:
+            return news_of_alert(self._decode(payload))
+        except DataError as error:
+            self.refused += 1
+            log.warning("alert refused", error=str(error))
+            return None
+
+    async def _write(self, news: list[News]) -> None:
+        """Write it down, however long the database is away: the messages wait with the bus."""
+        while True:
+            try:
+                if await asyncio.to_thread(self._outbox.tell, news):
+                    self._told()
+                return
+            except StorageError as error:
+                log.error("alerts wait to be written down", error=str(error))
+                await asyncio.sleep(RETRY_S)
+
+
+class Services:
+    """Looks how the services stand, and tells of those that failed, and of those that are back."""
+
+    def __init__(self, intake: Intake, views: Callable[[], Sequence[ServiceView]]) -> None:
+        self._intake = intake
+        self._views = views
+        self._failed: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self._intake.put(self.look(time_ns()))
+            await asyncio.sleep(LOOK_S)
+
+    def look(self, now: int) -> list[News]:
+        """What has changed since it was looked last."""
+        found: list[News] = []
+        views = {view.name: view for view in self._views()}
+        for name, view in views.items():
+            if view.state == "failed" and name not in self._failed:
+                self._failed[name] = view.failure
+                found.append(self._news(name, "failed", view.failure or "no reason given", now))
+            elif view.state in ("running", "done") and self._failed.pop(name, None) is not None:
+                found.append(self._news(name, "is back", "it runs again", now))
+        return found
+
+    def _news(self, name: str, state: str, reason: str, now: int) -> News:
+        fields = {"service": name, "state": state, "reason": reason}
+        return News(f"service {name} {state} {now}", 0, "disconnect", "info" if state == "is back" else "critical", now, fields)
+
+
+class RemoteServices(Services):
+    """The same of the services of all processes, which say so on a topic of the control bus."""
+
+    def __init__(self, intake: Intake, bus: Bus, topic: str) -> None:
+        self._roster = Roster()
+        super().__init__(intake, lambda: self._roster.views(monotonic()))
+        self._bus = bus
+        self._topic = topic
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        inbox = self._bus.subscribe(self._topic)
+        looking = asyncio.create_task(super().run())
+        try:
+            while messages := await inbox.take():
+                for message in messages:
+                    try:
+                        self._roster.hear(message.key, message.payload, monotonic())
+                    except msgspec.DecodeError as error:
+                        log.warning("message refused", topic=message.topic, error=str(error))
+        finally:
+            looking.cancel()
+            inbox.close()
+
+
+def news_of_alert(alert: Any) -> News:
+    """An alert that came, as something to tell."""
+    compared = f"{alert.symbol} {alert.condition} {alert.target_price:,.10g}".strip()
+    price = alert.triggered_price or None
+    what = compared + (f", at {price:,.10g}" if price is not None else "") + (f": {shown(alert.note)}" if alert.note else "")
+    fields = {
+        "what": what, "alert": alert.id, "symbol": alert.symbol, "condition": alert.condition, "target": alert.target_price, "price": price,
+        "note": alert.note,
+    }  # fmt: skip
+    owner = int(alert.user) if alert.user.isascii() and alert.user.isdigit() else 0
+    return News(f"alert {alert.id} {alert.ts_triggered}", owner, "alert", "warning", alert.ts_triggered, fields)
