@@ -10,7 +10,7 @@ LAYERS = [
     "config research web",
     "backtest",
     "adapters engine",
-    "strategies",
+    "alerts strategies",
     "bars indicators risk execution portfolio",
     "proto",
     "model",
@@ -19,6 +19,7 @@ LAYERS = [
 ]
 SEES_ONLY = {
     "adapters": {"model", "errors", "proto", "__init__"},
+    "alerts": {"bars", "indicators", "model", "errors"},
     "strategies": {"indicators", "model", "errors"},
     "bars": {"model", "errors"},
     "indicators": {"model", "errors"},
@@ -32,7 +33,7 @@ SEES_ONLY = {
 #: A shell below the services may see one protocol of the adapters: the readers of history.
 BACKTEST_SEES_OF_ADAPTERS = "openbell.adapters.stores"
 
-PURE = set("model bars indicators strategies risk execution portfolio engine".split())
+PURE = set("model bars indicators alerts strategies risk execution portfolio engine".split())
 PURE_MAY_IMPORT = set(
     "__future__ abc collections copy dataclasses datetime decimal enum fractions functools hashlib "
     "inspect itertools math operator re types typing numpy openbell".split()

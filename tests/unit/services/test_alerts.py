@@ -20,11 +20,9 @@ from openbell.model.events import EVENT
 from openbell.model.plan import Listing
 from openbell.services.alerts.service import AlertService
 from openbell.services.alerts.teller import AlertTeller
-from openbell.services.alerts.watch import prices_of
 from openbell.services.processor.display import AlertReader
 from openbell.services.topics.names import VIEWS, topics
 from openbell.services.views import Alert as AlertView
-from tests.unit.services.test_thresholds import first_met
 
 #: Of the topic and the symbols of each test, so that one database does for all.
 NUMBERS = itertools.count()
@@ -85,6 +83,20 @@ class Market:
             at = first_met(row.condition, row.target_price, [event["trade"]["price"] for event in later], before)
             wanted[row.id] = None if at is None else (int(later[at]["ts_event"]), float(later[at]["trade"]["price"]))
         return wanted
+
+
+def first_met(condition, target, prices, last=None):
+    """The index of the first price that meets a condition, one price after the other; None without one."""
+    before = last
+    for index, price in enumerate(prices):
+        if condition == "above" and price >= target:
+            return index
+        if condition == "below" and price <= target:
+            return index
+        if condition == "crosses" and before is not None and (before < target <= price or before > target >= price):
+            return index
+        before = price
+    return None
 
 
 def trades(prices, instruments):
@@ -197,19 +209,20 @@ async def test_ticks_in_json_and_nonsense(store):
     assert "0 alerts waiting on 2 symbols, 2 triggered, partitions 0, 1 messages refused" in service.detail
 
 
-def test_the_prices_of_ticks_are_those_that_are_shown():
+async def test_the_prices_of_ticks_are_those_that_are_shown(store):
     """Trades; before the first trade the middle of quotes; never what the kernel refuses."""
-    events = trades([1.0, np.nan, 3.0, 4.0, 0.0, 6.0], 0)
-    quote = events["quote"]
-    for row, (bid, ask) in {0: (10.0, 12.0), 2: (12.0, 10.0), 3: (7.0, 8.0)}.items():
-        events[row] = np.zeros((), EVENT)
+    market = Market(store, [1.0, np.nan, 3.0, 4.0, 0.0, 6.0, 7.0], [0] * 7)
+    quote = market.events["quote"]
+    for row, (bid, ask) in {0: (10.0, 12.0), 2: (12.0, 10.0), 3: (7.0, 8.0), 6: (90.0, 92.0)}.items():
+        market.events[row] = np.zeros((), EVENT)
         quote["kind"][row], quote["bid_price"][row], quote["ask_price"][row] = enums.QUOTE, bid, ask
-    rows, prices, has_traded = prices_of(events, has_traded=False)
-    assert (rows.tolist(), prices.tolist(), has_traded) == ([0, 3, 5], [11.0, 7.5, 6.0], True)
-    rows, prices, has_traded = prices_of(events, has_traded=True)
-    assert (rows.tolist(), prices.tolist(), has_traded) == ([5], [6.0], True)
-    rows, prices, has_traded = prices_of(events[:5], has_traded=False)
-    assert (rows.tolist(), prices.tolist(), has_traded) == ([0, 3], [11.0, 7.5], False)
+        quote["ts_event"][row] = TS + row
+    rows = market.create([(0, "above", 11.0), (0, "below", 7.5), (0, "below", 6.0), (0, "below", 5.9), (0, "above", 11.1)])
+    service = await market.member()
+    market.publish()
+    await service.take(market.log)
+    await service.keep()
+    assert [market.found()[row.id] for row in rows] == [(TS, 11.0), (TS + 3, 7.5), (TS + 5, 6.0), None, None]
 
 
 class Heard:
