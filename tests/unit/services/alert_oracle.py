@@ -89,6 +89,7 @@ class OracleBook:
         self.prices, self.trades = [], []  # (part by step) is computed when it is asked for
         self.closed = defaultdict(list)  # by timeframe: (end, candle)
         self.open = defaultdict(dict)  # by timeframe, by start: trades
+        self.computed = {}
         self.timeframes = {timeframe for alert in alerts for timeframe in timeframes_of(alert)}
 
     def tick(self, ts, kind, price, lots):
@@ -172,6 +173,13 @@ class OracleBook:
         candles = self.closed[parse_timeframe(series.timeframe)]
         if series.name == "close":
             return candles[-1][2] if candles else math.nan
+        known = str(series), len(candles)
+        if known not in self.computed:
+            self.computed[known] = self.compute(series, candles)
+        return self.computed[known]
+
+    def compute(self, series, candles):
+        """The indicator from its beginning."""
         indicator = getattr(indicators, "".join(word.capitalize() for word in series.name.split("_")))(**series.params)
         found = math.nan
         for high, low, close, volume, vwap in candles:

@@ -1,8 +1,10 @@
 """Alerts of every kind against brute force: the same come, with the same numbers, however ticks are cut and wherever it starts again."""
 
 import itertools
+import os
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,12 +36,8 @@ SPECS = {
         Spec(indicator=Series("obv", "10s")),
     ],
 }  # fmt: skip
-SCHEDULES = [
-    None,
-    None,
-    Schedule(zone="Europe/Berlin", days=("sat", "sun"), start="18:00", end="04:00"),
-    Schedule(start="12:00", end="13:00"),
-]
+NIGHTS = Schedule(zone="Europe/Berlin", days=("sat", "sun"), start="18:00", end="04:00")
+SCHEDULES = [None, None, NIGHTS, Schedule(start="12:00", end="13:00")]
 
 
 @st.composite
@@ -60,6 +58,40 @@ def rules(draw):
         draw(st.sampled_from([0.0, 0.0, 7.0, 90.5])) if every else 0.0, draw(st.sampled_from([0.0, 20.0, 50.0])) if has_band else 0.0,
         draw(st.sampled_from([None, None, TS + 40 * SECOND, TS + 3 * HOUR])), draw(st.sampled_from(SCHEDULES)),
     )  # fmt: skip
+
+
+def rules_of(generator, count):
+    """Many alerts of every kind, near the values of `walk`."""
+    found = []
+    while len(found) < count:
+        kind = str(generator.choice(sorted(SPECS)))
+        spec = SPECS[kind][generator.integers(len(SPECS[kind]))]
+        comparison = str(generator.choice(["above", "below", "crosses", "crosses_above", "crosses_below"]))
+        target = {"price": 8.0, "move": 0.0, "volume": 8.0, "indicator": 8.0}[kind] + float(generator.integers(-5, 6))
+        if spec is not None and spec.indicator is not None:
+            target = {"rsi": 10.0 * (target - 3.0), "obv": target - 8.0}.get(spec.indicator.name, target)
+            target = float(generator.integers(-3, 4) * 5) if spec.against else target
+        target = 5.0 * target if kind in ("move", "volume") else target
+        has_band = generator.random() < 0.4 and (target != 0.0 or (spec is not None and spec.against is not None))
+        every = {"mode": "every", "cooldown_s": float(generator.choice([0, 0, 3, 45])), "hysteresis": 15.0 * has_band}
+        found.append(
+            NewAlert(
+                str(generator.choice(["AAPL", "MSFT"])), condition_of(kind, comparison), target, spec,
+                expires=TS + int(generator.integers(1, 8 * 3600)) * SECOND if generator.random() < 0.2 else None,
+                schedule=NIGHTS if generator.random() < 0.2 else None, **(every if generator.random() < 0.7 else {}),
+            )
+        )  # fmt: skip
+    return found
+
+
+def walk(generator, count):
+    """Prices that go up and down, now and then after a long silence."""
+    waits = generator.choice([0, 1, 2, 5, 11, -1], count, p=[0.2, 0.3, 0.2, 0.17, 0.1, 0.03])
+    waits = np.where(generator.random(count) < 0.01, generator.integers(60, 4 * 3600, count), waits)
+    prices = np.abs((np.cumsum(generator.integers(-1, 2, count)) + 6) % 24 - 12) + 2
+    kinds = generator.choice(["trade", "quote", "bad"], count, p=[0.8, 0.15, 0.05])
+    columns = (waits, generator.integers(0, 2, count), kinds, prices, generator.integers(0, 5, count))
+    return timed([(int(wait), int(book), str(kind), int(price), int(lots)) for wait, book, kind, price, lots in zip(*columns, strict=True)])
 
 
 ticks = st.lists(
@@ -134,15 +166,11 @@ def store(desk, rows, came):
     return desk.state()
 
 
-@settings(max_examples=400, deadline=None)
-@given(wanted=st.lists(rules(), max_size=8), found=ticks, cuts=cuts, restarts=st.sets(st.integers(0, 8)))
-def test_every_kind_as_by_brute_force(wanted, found, cuts, restarts):
-    """In batches of any size, stored and started again between any two of them."""
-    found = timed(found)
+def compare(wanted, found, edges, restarts):
+    """Take the ticks in batches between edges, begin anew after some of them, and hold what came to brute force; returns how many came."""
     rows = {number: standing(number, rule) for number, rule in enumerate(wanted, 1)}
     expected, states = oracle(rows.values(), found)
     desk, came = begin(rows), []
-    edges = [0, *sorted(min(cut, len(found)) for cut in cuts), len(found)]
     for number, (first, last) in enumerate(itertools.pairwise(edges)):
         desk.take(events_of(found[first:last]), ["AAPL", "MSFT"])
         if number in restarts:
@@ -152,3 +180,22 @@ def test_every_kind_as_by_brute_force(wanted, found, cuts, restarts):
     assert came == expected
     assert {id: (row.status, row.fired) for id, row in rows.items()} == states
     assert desk.board.standing == sum(status == "active" for status, _ in states.values())
+    return len(came)
+
+
+@settings(max_examples=300, deadline=None)
+@given(wanted=st.lists(rules(), max_size=8), found=ticks, cuts=cuts, restarts=st.sets(st.integers(0, 8)))
+def test_every_kind_as_by_brute_force(wanted, found, cuts, restarts):
+    """In batches of any size, stored and started again between any two of them."""
+    found = timed(found)
+    compare(wanted, found, [0, *sorted(min(cut, len(found)) for cut in cuts), len(found)], restarts)
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("ALERT_SEEDS", "6"))))
+def test_many_alerts_as_by_brute_force(seed):
+    """Hundreds that come and come again on a long walk, in batches from one tick to many."""
+    generator = np.random.default_rng(seed)
+    found = walk(generator, 400)
+    edges = [0, *sorted(generator.integers(0, 400, int(generator.integers(0, 100))).tolist()), 400]
+    restarts = {number for number in range(len(edges)) if generator.random() < 0.3}
+    assert compare(rules_of(generator, 200), found, edges, restarts) > 200
