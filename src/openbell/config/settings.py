@@ -109,6 +109,22 @@ class RedisSettings(Section, frozen=True):
     tls: bool = False
 
 
+class GrpcSettings(Section, frozen=True):
+    """The API as gRPC: `openbell serve alerts` answers on `alerts_addr`, which is also where gateways look for it, and gateways on `addr`.
+
+    The platform in one process answers on `addr`, all of it, when it is `enabled`. An address that others can reach needs TLS, and
+    `server.sign_in` or `tls_ca`: who calls without being a user then has to show a certificate that this authority signed.
+    """
+
+    enabled: bool = False  # of the platform in one process
+    addr: Address = "127.0.0.1:50052"
+    alerts_addr: Address = "127.0.0.1:50051"
+    reflection: bool = False  # tells who asks which methods there are
+    tls_cert: str = ""  # file of the certificate and those up to its root, PEM; also shown by gateways to the alerts service
+    tls_key: str = ""  # file of its key, PEM
+    tls_ca: str = ""  # file of the authority that signs the certificates of services, PEM
+
+
 class MetricsSettings(Section, frozen=True):
     """Prometheus metrics: `host:port`, the host 127.0.0.1 when it is left out; empty for none."""
 
@@ -187,6 +203,7 @@ class Settings(Section, frozen=True):
     rabbitmq: RabbitSettings = RabbitSettings()
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
+    grpc: GrpcSettings = GrpcSettings()
     metrics: MetricsSettings = MetricsSettings()
     logging: LoggingSettings = LoggingSettings()
     feed: FeedSettings = FeedSettings()
