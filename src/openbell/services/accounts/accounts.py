@@ -6,15 +6,17 @@ administrators do is in `Accounts.people`. Every look-up asks the database, so w
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from time import time_ns
 from typing import TYPE_CHECKING, cast
 
+from openbell.adapters.stores.audit import clean
 from openbell.adapters.stores.database import Database
 from openbell.adapters.stores.sessions import Holder, SessionRow
 from openbell.errors import CodeNeededError, ForbiddenError, NotSignedInError
 from openbell.model.time import HOUR, MINUTE, SECOND
-from openbell.services.accounts.books import Books, session_id
+from openbell.services.accounts.books import Books, known_as, session_id
 from openbell.services.accounts.callers import LOCAL, PERMISSIONS_OF, Caller, Permission, Role, Via
 from openbell.services.accounts.keys import Keys, is_valid
 from openbell.services.accounts.own import Own, Profile
@@ -36,6 +38,8 @@ FRESH_NS = 5 * MINUTE
 TICKET_NS = 30 * SECOND
 #: Sessions and keys say when they were last used to within this, so that few requests write.
 USED_NS = MINUTE
+#: Callers that are renewed by one thread, one after the other.
+RENEWED_AT_ONCE = 200
 
 _NOT_SIGNED_IN = ("nobody is signed in", "a session, or an API key", "sign in")
 _WRONG = ("the name, the password or the code is wrong", "those of a user who may sign in", "try again, or ask an administrator")
@@ -84,7 +88,7 @@ class Accounts:
         NotSignedInError, the same and after the same time, whether there is no such user, the password or the code is wrong, or the user
         is disabled; CodeNeededError when only the code is missing; ThrottledError after too many tries.
         """
-        name = name.strip().casefold()[:LENGTH_MAX]
+        name = known_as(name)
         await self._books.count_try(name, address)
         user = await self._books.run(self._books.users.by_name, name)
         hash = user.password_hash if user is not None and user.disabled is None else ""
@@ -95,7 +99,7 @@ class Accounts:
             if self._hasher.is_outdated(hash):
                 hash = await self.own.rehash(user, password)
             now, token = self._books.clock(), new_token()
-            row = SessionRow(new_id(), user.id, now, now, now, address)
+            row = SessionRow(new_id(), user.id, now, now, now, clean(address))
             entry = self._books.entry(user.name, "sign-in", user.name, address=address)
             oldest = (now - ABSOLUTE_NS, now - IDLE_NS)
             if await self._books.run(self._books.sessions.create, row, token_hash("session", token), hash, entry, oldest):
@@ -148,15 +152,16 @@ class Accounts:
         """
         return await self._books.run(self._by_origin, caller.origin, caller.via) if caller.user_id else caller
 
+    async def renewed_all(self, callers: Sequence[Caller]) -> list[Caller | None]:
+        """As `renewed` for many; None for those whose session or key has ended."""
+        parts = [callers[first : first + RENEWED_AT_ONCE] for first in range(0, len(callers), RENEWED_AT_ONCE)]
+        return [one for part in await asyncio.gather(*(self._books.run(self._renewed, part) for part in parts)) for one in part]
+
     # What else is asked for.
 
     async def note_refusal(self, caller: Caller | None, what: str, address: str = "") -> None:
-        """Write into the audit log that something was not allowed; of an address at most once a minute."""
-        if await self._books.throttle.is_news(address):
-            who = caller.name if caller is not None else ""
-            await self._books.run(
-                self._books.audit.write, self._books.entry(who, "refusal", outcome="refused", address=address, detail=what)
-            )
+        """Write into the audit log that something was not allowed, such as `POST /orders`; of an address at most once a minute."""
+        await self._books.note_refusal(caller if caller is not None else "", "refusal", address, what)
 
     async def user_account(self, user_id: int, names: Sequence[str]) -> str:
         """The trading account of a user: hers, or from now on the first of `names` that is nobody's, also with several gateways at once.
@@ -177,6 +182,15 @@ class Accounts:
         return (await self._books.named(name)).id
 
     # In a thread.
+
+    def _renewed(self, callers: Sequence[Caller]) -> list[Caller | None]:
+        found: list[Caller | None] = []
+        for caller in callers:
+            try:
+                found.append(self._by_origin(caller.origin, caller.via) if caller.user_id else caller)
+            except NotSignedInError:
+                found.append(None)
+        return found
 
     def _by_session(self, hash: bytes) -> Caller:
         found = self._books.sessions.by_hash(hash)

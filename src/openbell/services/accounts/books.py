@@ -53,17 +53,20 @@ class Books:
         try:
             await self.throttle.sign_in(name, address)
         except ThrottledError:
-            if await self.throttle.is_news(address):
-                user = await self.run(self.users.by_name, name)
-                known = user.name if user is not None else ""
-                await self.run(self.audit.write, self.entry(known, "sign-in", "", "refused", address, "too many tries"))
+            user = await self.run(self.users.by_name, name)
+            await self.note_refusal(user.name if user is not None else "", "sign-in", address, "too many tries")
             raise
+
+    async def note_refusal(self, who: Caller | str, action: str, address: str, detail: str = "") -> None:
+        """Write a refusal into the audit log: of an address at most once a minute, so that nobody fills it."""
+        if await self.throttle.is_news(address):
+            await self.run(self.audit.write, self.entry(who, action, "", "refused", address, detail))
 
     async def named(self, name: str) -> UserRow:
         """The user of a name. UnknownNameError when there is none."""
-        user = await self.run(self.users.by_name, name.strip().casefold())
+        user = await self.run(self.users.by_name, known_as(name))
         if user is None:
-            raise UnknownNameError(f"there is no user '{name}'", do="see `openbell users list`")
+            raise UnknownNameError(f"there is no user {name[:TEXT_MAX]!r}", do="see `openbell users list`")
         return user
 
     async def of(self, caller: Caller) -> UserRow:
@@ -86,10 +89,16 @@ def session_id(caller: Caller) -> str:
     return id if kind == "session" else ""
 
 
+def known_as(name: str) -> str:
+    """The name of a user as it is stored; empty when it can be nobody's."""
+    found = name.strip().casefold()
+    return found if _NAME.fullmatch(found) else ""
+
+
 def check_name(name: str) -> str:
     """The name of a user as it is stored. UsageError when it is none."""
-    found = name.strip().casefold()
-    if not _NAME.fullmatch(found) or found == LOCAL.name:
+    found = known_as(name)
+    if not found or found == LOCAL.name:
         raise UsageError(
             f"the name of a user is {name[:TEXT_MAX]!r}",
             "3 to 32 letters (a to z), digits, and . _ -, with a letter first",

@@ -10,7 +10,7 @@ from openbell.errors import ForbiddenError, UnknownNameError, UsageError
 from openbell.model.time import DAY
 from openbell.services.accounts.books import Books, check_text
 from openbell.services.accounts.callers import PERMISSIONS, PERMISSIONS_OF, Caller, Permission
-from openbell.services.accounts.tokens import id_of_key, new_id, new_key, token_hash
+from openbell.services.accounts.tokens import id_of_key, is_id, new_id, new_key, token_hash
 
 #: Days a key holds when nothing else is said, and at most.
 DAYS, DAYS_MAX = 90, 366
@@ -75,7 +75,7 @@ class Keys:
         """Have a key hold no more, from the next request on. UnknownNameError when the caller has none of this id."""
         if caller.via != "session":
             caller.need("admin")
-        found = await self._books.run(self._books.keys.by_id, id)
+        found = await self._books.run(self._books.keys.by_id, id) if is_id(id) else None
         if found is None or not (found[0].user_id == caller.user_id or caller.may("admin")):
             raise UnknownNameError(f"there is no key '{id}'", do="see the list of keys")
         entry = self._books.entry(caller, "key.revoke", id, address=address, detail=found[2].name)

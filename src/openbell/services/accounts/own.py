@@ -9,7 +9,7 @@ from openbell.services.accounts.books import Books, check_email, check_text, che
 from openbell.services.accounts.callers import LOCAL, Caller, Role
 from openbell.services.accounts.passwords import Hasher, check_password, normalised
 from openbell.services.accounts.second_factor import SecondFactor
-from openbell.services.accounts.tokens import token_hash
+from openbell.services.accounts.tokens import is_id, token_hash
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -55,13 +55,14 @@ class Own:
         NotSignedInError when the token is none, was used, or has expired; UsageError for a password that is not accepted.
         """
         hash = token_hash("setup", token)
-        await self._books.count_try("", address)
+        await self._books.throttle.knock(address)
         user = await self._books.run(self._books.users.by_setup, hash, self._books.clock())
         if user is not None:
             made = await self._hasher.hash(_accepted(user, password))
             entry = self._books.entry(user.name, "password.first", user.name, address=address)
             if await self._books.run(self._books.users.use_setup, user.id, hash, made, entry):
                 return user.name
+        await self._books.note_refusal("", "password.first", address)
         raise NotSignedInError("the one-time token does not hold", "one that is new", "ask an administrator for another")
 
     async def change_password(self, caller: Caller, old: str, new: str, address: str = "") -> None:
@@ -91,7 +92,7 @@ class Own:
             await self._books.count_try(user.name, address)
             if not await self._second_factor.holds(user, code):
                 await self._refuse(user, address)
-        await self._books.throttle.signed_in(user.name, address)
+            await self._books.throttle.signed_in(user.name, address)
         entry = self._books.entry(caller, "step-up", user.name, address=address)
         await self._books.run(self._books.sessions.prove, session_id(caller), entry.ts, entry)
 
@@ -102,6 +103,8 @@ class Own:
     async def end_session(self, caller: Caller, id: str, address: str = "") -> bool:
         """Sign out of one session of the caller's, such as the one of a lost telephone; False when there is none of this id."""
         user = await self._books.of_session(caller)
+        if not is_id(id):
+            return False
         entry = self._books.entry(caller, "sign-out", id, address=address)
         return await self._books.run(self._books.sessions.end, user.id, entry, id) > 0
 
@@ -109,6 +112,7 @@ class Own:
         await self._books.count_try(user.name, address)
         if not await self._hasher.verify(user.password_hash, password):
             await self._refuse(user, address)
+        await self._books.throttle.signed_in(user.name, address)
 
     async def _refuse(self, user: UserRow, address: str) -> None:
         entry = self._books.entry(user.name, "step-up", user.name, "refused", address)

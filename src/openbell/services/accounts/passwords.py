@@ -65,7 +65,8 @@ class Hasher:
     async def verify(self, hash: str, password: str) -> bool:
         """Whether a password as it was typed is the one of a hash. With an empty hash it is not, which takes as long to find out."""
         text = normalised(password)
-        return await self._run(lambda: self._verify(hash, text if len(text) <= LENGTH_MAX else ""))
+        given = text.encode(errors="replace") if len(text) <= LENGTH_MAX else b""
+        return await self._run(lambda: self._verify(hash, given))
 
     def is_outdated(self, hash: str) -> bool:
         """Whether a hash was made at another cost than today's."""
@@ -75,7 +76,7 @@ class Hasher:
         """Let go of the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _verify(self, hash: str, password: str) -> bool:
+    def _verify(self, hash: str, password: bytes) -> bool:
         if not hash and not self._nobody:
             self._nobody = self._hasher.hash("")
         try:

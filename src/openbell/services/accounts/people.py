@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from openbell.adapters.stores.audit import AuditRow, Verdict
+from openbell.adapters.stores.audit import AuditRow, Verdict, clean
 from openbell.adapters.stores.sessions import SessionRow
 from openbell.adapters.stores.users import NewUser, UserRow
 from openbell.errors import ForbiddenError, UsageError
@@ -94,7 +94,7 @@ class People:
     async def audit(self, caller: Caller, most: int = 100, user: str = "", action: str = "") -> Sequence[AuditRow]:
         """The latest rows of the audit log, oldest first; what a user did or had done to her, or those of an action."""
         caller.need("admin")
-        return await self._books.run(self._books.audit.latest, min(most, ROWS_MAX), user.casefold(), action)
+        return await self._books.run(self._books.audit.latest, min(max(most, 1), ROWS_MAX), clean(user.casefold()), clean(action))
 
     async def verify(self, caller: Caller) -> Verdict:
         """Whether the audit log is as it was written."""

@@ -58,6 +58,7 @@ class SecondFactor:
         await self._books.count_try(user.name, address)
         if not await self.holds(user, code):
             raise NotSignedInError("the code is wrong, or was used before", "the next one of the authenticator", "wait for it")
+        await self._books.throttle.signed_in(user.name, address)
         entry = self._books.entry(caller, "second-factor.off", user.name, address=address)
         await self._books.run(self._books.users.set_totp, user.id, None, user.totp_step, entry, session_id(caller))
 

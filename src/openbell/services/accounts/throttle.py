@@ -56,8 +56,12 @@ class Throttle:
         """Count a try to sign in; ThrottledError when there were too many."""
         await self._count(*_of_sign_in(name, address))
 
+    async def knock(self, address: str) -> None:
+        """Count a try with a one-time token; ThrottledError when there were too many."""
+        await self._count(Count(ADDRESS, ("address", network(address))))
+
     async def signed_in(self, name: str, address: str) -> None:
-        """The try was right: those of this account from this address before it are forgotten."""
+        """The password or the code was right: the tries of this account from this address before it are forgotten."""
         pair = _of_sign_in(name, address)[0]
         await self._own.clear(pair.limit, *pair.what)
         if self._shared is not None:

@@ -3,6 +3,7 @@
 A hash of random bits needs no salt and no slowness; one kind of token never passes for another, because the kind is in its hash.
 """
 
+import re
 from hashlib import blake2b
 from hmac import compare_digest
 from secrets import token_hex, token_urlsafe
@@ -16,6 +17,7 @@ ID_BYTES = 8
 #: Longest token that is looked at.
 LENGTH_MAX = 200
 _KEY = "obk"
+_ID = re.compile(r"[0-9a-f]{16}")
 
 
 def new_token() -> str:
@@ -46,5 +48,9 @@ def new_key(id: str) -> str:
 def id_of_key(key: str) -> str | None:
     """The id within an API key; None when it is no key."""
     parts = key.split("_")
-    is_key = len(key) <= LENGTH_MAX and len(parts) == 3 and parts[0] == _KEY and len(parts[1]) == 2 * ID_BYTES
-    return parts[1] if is_key else None
+    return parts[1] if len(parts) == 3 and parts[0] == _KEY and is_id(parts[1]) and len(parts[2]) == 2 * SECRET_BYTES else None
+
+
+def is_id(text: str) -> bool:
+    """Whether it may be the id of a session or an API key."""
+    return _ID.fullmatch(text) is not None
