@@ -1,18 +1,20 @@
 """The whole platform in one process: one plan, one feed, one journal, and the services around them, wired."""
 
 import socket
+from collections.abc import Collection
 from pathlib import Path
 
 from openbell.adapters.buses.inprocess import InProcessBus
 from openbell.adapters.feeds.base import Feed
 from openbell.adapters.stores.candles import SqliteCandleStore
 from openbell.adapters.stores.journal import SqliteJournal
+from openbell.config import Settings
 from openbell.engine.plan import Plan
 from openbell.model.time import MILLISECOND
 from openbell.observability import Metrics
 from openbell.services.ingest.feed import FeedService
 from openbell.services.names import Names
-from openbell.services.plans import MAIN
+from openbell.services.plans import MAIN, user_accounts
 from openbell.services.portfolio.service import PortfolioService
 from openbell.services.processor.processor import ProcessorService
 from openbell.services.supervisor import Supervisor
@@ -30,8 +32,9 @@ class Platform:
     """Everything but the gateway. Making one recovers the run, compiles what has to be, and may take seconds the very first time."""
 
     def __init__(
-        self, plan: Plan, feed: Feed, journal: SqliteJournal, run: str, candles: Path, created_ns: int, buffer: int = 1000
-    ) -> None:
+        self, plan: Plan, feed: Feed, journal: SqliteJournal, run: str, candles: Path, created_ns: int, buffer: int = 1000,
+        own: Collection[str] = (),
+    ) -> None:  # fmt: skip
         self.names = Names(plan)
         self.metrics = Metrics()
         self.journal = journal
@@ -39,20 +42,27 @@ class Platform:
         self.bus.declare(*topics(buffer))
         trader = Trader.open(journal, run, plan, created_ns=created_ns, checkpoint_events=CHECKPOINT_EVENTS)
         self.processor = ProcessorService(self.bus, self.names, SqliteCandleStore(candles), run)
-        self.portfolio = PortfolioService(self.bus, {MAIN: plan}, self.processor.speed_layer.last_price)
+        self.portfolio = PortfolioService(self.bus, {MAIN: plan}, self.processor.speed_layer.last_price, own=own)
         self.trader = TraderService(self.bus, trader, self.metrics.on_step)
         self.feed = FeedService(self.bus, feed, lambda: trader.cursor)
         self.address = ""
         self.supervisor = Supervisor(self.bus, [self.processor, self.portfolio, self.trader, self.feed])
         self._catch_up()
 
-    def add_gateway(self, opened: socket.socket, metrics: socket.socket | None, hosts: tuple[str, ...] = ()) -> None:
+    def add_gateway(self, opened: socket.socket, metrics: socket.socket | None, settings: Settings) -> None:
         """Serve on sockets that are open already. The gateway starts before the trader, and stops after it."""
         from openbell.services.gateway.backstage import Backstage
+        from openbell.services.gateway.owners import Owners, owners_of
         from openbell.services.gateway.service import GatewayService
 
+        accounts = None
+        if settings.server.sign_in:
+            from openbell.services.accounts.opening import open_accounts
+
+            accounts = open_accounts(settings)
+        owners = Owners(owners_of(settings), user_accounts(settings.trading), accounts)
         host, port = opened.getsockname()[:2]
-        self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        self.address = f"{'https' if settings.server.tls_cert else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
         layer = self.processor.speed_layer
 
         async def price(symbol: str) -> Price | None:
@@ -60,9 +70,9 @@ class Platform:
 
         backstage = Backstage(
             self.names, self.bus, self.processor.archive, price, self.portfolio, LocalAsk(self.bus, self.trader),
-            lambda: self.trader.trader.id, self.views, self.metrics, self.metrics_text,
+            lambda: self.trader.trader.id, self.views, self.metrics, self.metrics_text, owners,
         )  # fmt: skip
-        gateway = GatewayService(backstage, opened, metrics, hosts)
+        gateway = GatewayService(backstage, opened, metrics, settings, accounts)
         self.supervisor = Supervisor(self.bus, [self.processor, self.portfolio, gateway, self.trader, self.feed])
 
     def _catch_up(self) -> None:

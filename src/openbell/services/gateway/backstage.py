@@ -4,11 +4,12 @@ In one process these are the services themselves; in a process of its own the ga
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from openbell.adapters.buses.base import Bus
 from openbell.adapters.feeds.base import EventArray
 from openbell.observability import Metrics
+from openbell.services.gateway.owners import Owners
 from openbell.services.names import Names
 from openbell.services.portfolio.service import PortfolioService
 from openbell.services.processor.archive import CandleArchive
@@ -33,3 +34,4 @@ class Backstage:
     services: Callable[[], list[ServiceView]]
     metrics: Metrics
     metrics_text: Callable[[], bytes]
+    owners: Owners = field(default_factory=Owners)

@@ -11,6 +11,9 @@ from typing import Annotated
 import msgspec
 from starlette.websockets import WebSocket
 
+from openbell.services.accounts.callers import LOCAL, Caller
+from openbell.services.portfolio.service import Accounts as Visible
+
 OUTBOX_MAX = 1_000
 
 
@@ -22,9 +25,14 @@ class Subscribe(msgspec.Struct, tag_field="op", tag="subscribe", forbid_unknown_
 
 
 class Client:
-    """One client's choice and outbox."""
+    """One client's choice and outbox; `caller` is who it is, `visible` the accounts she may see (None: all)."""
 
-    def __init__(self) -> None:
+    def __init__(self, caller: Caller = LOCAL, visible: Visible = None) -> None:
+        self.caller = caller
+        self.visible = visible
+        self.wanted: Subscribe | None = None
+        #: Why the client has to go; empty while it may stay.
+        self.ended = ""
         self.channels: frozenset[str] = frozenset()
         self.symbols: frozenset[str] | None = None
         self.is_slow = False
@@ -36,6 +44,7 @@ class Client:
 
     def begin(self, wanted: Subscribe, snapshot: bytes) -> None:
         """A new subscription replaces what was there, the outbox included."""
+        self.wanted = wanted
         self.channels = frozenset(wanted.channels)
         self.symbols = None if wanted.symbols is None else frozenset(wanted.symbols)
         self._queue.clear()
@@ -46,6 +55,19 @@ class Client:
     def wants(self, channel: str, symbol: str = "") -> bool:
         """Whether the client subscribed to this."""
         return channel in self.channels and (not symbol or self.symbols is None or symbol in self.symbols)
+
+    def sees(self, strategy: str) -> bool:
+        """Whether the caller may see what an account does; everybody sees what is of none."""
+        return self.visible is None or not strategy or strategy in self.visible
+
+    def sees_alert(self, owner: int) -> bool:
+        """Whether the caller may see an alert of a user."""
+        return self.caller.may("admin") or (owner == self.caller.user_id and self.caller.may("alerts"))
+
+    def end(self, reason: str) -> None:
+        """Have the client go."""
+        self.ended = reason
+        self._wake.set()
 
     def queue(self, channel: str, data: bytes) -> None:
         """Something the client must not miss."""
@@ -65,7 +87,7 @@ class Client:
 
     async def send_to(self, socket: WebSocket) -> None:
         """Send what is in the outbox, as fast as the line takes it, until the client is too slow."""
-        while not self.is_slow:
+        while not self.is_slow and not self.ended:
             await self._wake.wait()
             self._wake.clear()
             while message := self._next():
@@ -73,7 +95,7 @@ class Client:
 
     def _next(self) -> str:
         """The next message, numbered; empty when there is none, or no more to be sent."""
-        if self.is_slow:
+        if self.is_slow or self.ended:
             return ""
         if self._queue:
             channel, data = self._queue.popleft()

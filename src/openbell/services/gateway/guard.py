@@ -1,7 +1,7 @@
 """The guard in front of the gateway: who may ask, from which page, and the headers every answer carries.
 
-The gateway listens on this machine only, and a browser on this machine visits other sites. So a request under a foreign host name (DNS
-rebinding), a change asked for by another site's page, and a WebSocket opened by one are refused before anything else sees them.
+A browser that may reach the gateway visits other sites too. So a request under a foreign host name (DNS rebinding), a change asked for by
+another site's page, and a WebSocket opened by one are refused before anything else sees them, but for sites that the settings name.
 """
 
 import json
@@ -19,6 +19,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 #: Longest body of a request, in bytes.
 BODY_MAX = 64 * 1024
+#: Seconds for which a browser comes by TLS only: two years.
+HSTS_S = 2 * 365 * 86_400
 _POLICY_VIOLATION = 1008
 
 
@@ -35,10 +37,11 @@ def content_policy(static: Path) -> str:
 
 
 class Guard:
-    """ASGI middleware around the whole application."""
+    """ASGI middleware around the whole application. `origins` are other sites that may ask; `safe`: browsers are to come by TLS only."""
 
-    def __init__(self, app: ASGIApp, hosts: tuple[str, ...], policy: str) -> None:
+    def __init__(self, app: ASGIApp, hosts: tuple[str, ...], policy: str, origins: tuple[str, ...] = (), safe: bool = False) -> None:
         self._app = app
+        self._origins = frozenset(origins)
         self._hosts = {host.lower() for host in (*LOOPBACK, *hosts)}
         self._headers = {
             "Content-Security-Policy": policy,
@@ -48,6 +51,7 @@ class Guard:
             "Cross-Origin-Opener-Policy": "same-origin",
             "Cross-Origin-Resource-Policy": "same-origin",
             "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
+            **({"Strict-Transport-Security": f"max-age={HSTS_S}"} if safe else {}),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,9 +88,8 @@ class Guard:
             return 400, "The Host header does not name this platform. Use its own address, or add the name to server.allowed_hosts."
         if scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS:
             origin = headers.get("origin")
-            if origin is not None and urlsplit(origin).netloc.lower() != host:
-                return 403, "Requests that change something are taken from the platform's own page only, not from other sites."
-            if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+            is_foreign = headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
+            if (is_foreign or (origin is not None and urlsplit(origin).netloc.lower() != host)) and origin not in self._origins:
                 return 403, "Requests that change something are taken from the platform's own page only, not from other sites."
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > BODY_MAX or "transfer-encoding" in headers:

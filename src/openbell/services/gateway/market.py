@@ -2,12 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
 
 from openbell.errors import UnknownNameError
 from openbell.model.time import MINUTE, SECOND, parse_timeframe
+from openbell.services.gateway.access import needs
 from openbell.services.gateway.backstage import Backstage
-from openbell.services.gateway.openapi import answers, json_response
+from openbell.services.gateway.bodies import json_response, tagged
+from openbell.services.gateway.openapi import answers
 from openbell.services.processor.analytics import NEVER, AnalyticsBoard
 from openbell.services.views import Analytics, Candles, LastPrice, Movers
 
@@ -17,7 +20,7 @@ Moment = Annotated[int | None, Query(ge=0, le=NEVER, description="ms since 1970 
 
 def market_routes(backstage: Backstage) -> APIRouter:
     """The routes of one platform."""
-    routes = APIRouter(tags=["market"])
+    routes = APIRouter(tags=["market"], dependencies=[needs("read")])
     archive, names = backstage.archive, backstage.names
     board = AnalyticsBoard(archive.store, names.timeframes)
 
@@ -30,23 +33,25 @@ def market_routes(backstage: Backstage) -> APIRouter:
         return json_response(LastPrice(found.price, found.bid, found.ask, found.quantity, found.ts, symbol))
 
     @routes.get("/candles/{symbol}", responses=answers(Candles, 404, 422))
-    async def candles(symbol: str, timeframe: str = "1m", start: Moment = None, end: Moment = None, limit: Limit = 500) -> Response:
+    async def candles(
+        request: Request, symbol: str, timeframe: str = "1m", start: Moment = None, end: Moment = None, limit: Limit = 500
+    ) -> Response:
         """Candles of a symbol, oldest first; the one that is still open comes last."""
         _known(symbol, timeframe)
         found = await archive.candles(symbol, timeframe, start or 0, NEVER if end is None else end, limit)
-        return json_response(Candles(symbol, timeframe, found))
+        return tagged(request, msgspec.json.encode(Candles(symbol, timeframe, found)))
 
     @routes.get("/analytics/movers", responses=answers(Movers, 422))
-    async def movers(window: str = "5m", limit: Annotated[int, Query(ge=1, le=100)] = 10) -> Response:
+    async def movers(request: Request, window: str = "5m", limit: Annotated[int, Query(ge=1, le=100)] = 10) -> Response:
         """What rose most, fell most and traded most."""
         window_ns = min(max(parse_timeframe(window), 5 * SECOND), 10_000 * MINUTE)
-        return json_response(await archive.ask(board.movers, archive.speed_layer, window_ns, limit))
+        return tagged(request, msgspec.json.encode(await archive.ask(board.movers, archive.speed_layer, window_ns, limit)))
 
     @routes.get("/analytics/{symbol}", responses=answers(Analytics, 404, 422))
-    async def analytics(symbol: str, timeframe: str = "1m") -> Response:
+    async def analytics(request: Request, symbol: str, timeframe: str = "1m") -> Response:
         """Moving averages, volatility and other indicators at the latest closed candle."""
         _known(symbol, timeframe)
-        return json_response(await archive.ask(board.indicators, symbol, timeframe))
+        return tagged(request, msgspec.json.encode(await archive.ask(board.indicators, symbol, timeframe)))
 
     def _known(symbol: str, timeframe: str) -> None:
         if symbol not in names.instruments:

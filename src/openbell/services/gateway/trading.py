@@ -4,14 +4,15 @@ import asyncio
 from hashlib import blake2b
 from typing import Annotated, Any, Literal
 
-import msgspec
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from openbell.errors import BusError, UnknownNameError, UsageError
 from openbell.model import enums
+from openbell.services.accounts.callers import Caller
+from openbell.services.gateway.access import Dealer, Reader
 from openbell.services.gateway.backstage import Backstage
-from openbell.services.gateway.openapi import answers, json_response, takes
-from openbell.services.names import MANUAL
+from openbell.services.gateway.bodies import body_of, json_response, with_next
+from openbell.services.gateway.openapi import answers, takes
 from openbell.services.plans import MAIN
 from openbell.services.trader.asking import PATIENCE
 from openbell.services.trader.intake import request_event
@@ -23,6 +24,8 @@ _TYPES = {name: number for number, name in enums.ORDER_TYPE_NAMES.items()}
 _FORCES = {name: number for number, name in enums.TIME_IN_FORCE_NAMES.items()}
 _NEEDED = {"market": "none", "limit": "limit_price", "stop": "stop_price", "stop_limit": "limit_price and stop_price"}
 Action = Literal["start", "pause", "kill"]
+Owner = Annotated[str, Query(max_length=64, description="of this user; an administrator may name others")]
+After = Annotated[str, Query(max_length=512, description="what the page before said")]
 OrderId = Annotated[str, Path(pattern=r"^([A-Za-z0-9_.-]{1,64}-)?[0-9]{1,19}$")]
 
 
@@ -33,6 +36,7 @@ class Desk:
         self._ask = backstage.ask
         self.names = backstage.names
         self.portfolio = backstage.portfolio
+        self.owners = backstage.owners
 
     async def ask(self, strategy: str, action: int, **fields: Any) -> Answer:
         """Have a request carried out by the strategy's trader, and wait until the books show it. BusError when its fate is unknown."""
@@ -45,8 +49,8 @@ class Desk:
             raise BusError("what the trader decided did not arrive in time", do="look at /orders before asking again") from None
         return answer
 
-    async def submit(self, wanted: NewOrder, key: str | None) -> Order:
-        """Place an order of a user's; the same key is the same order, and it is placed once."""
+    async def submit(self, caller: Caller, wanted: NewOrder, key: str | None) -> Order:
+        """Place an order of a caller's; the same key is the same order, and it is placed once."""
         instrument = self.names.instruments.get(wanted.symbol)
         if instrument is None:
             raise UnknownNameError.of("symbol", wanted.symbol, self.names.symbols)
@@ -56,7 +60,7 @@ class Desk:
         if not 1 <= lots < 1 << 60:
             raise UsageError(f"quantity is {wanted.quantity:g}", f"a multiple of {self.names.lot_sizes[instrument]:g}")
         answer = await self.ask(
-            MANUAL,
+            await self.owners.for_orders(caller),
             enums.REQUEST_SUBMIT,
             instrument=instrument,
             side=enums.BUY if wanted.side == "buy" else enums.SELL,
@@ -65,15 +69,15 @@ class Desk:
             quantity=lots,
             limit_price=wanted.limit_price or 0.0,
             stop_price=wanted.stop_price or 0.0,
-            order_id=fingerprint(key) if key else 0,
+            order_id=fingerprint(key, caller.user_id) if key else 0,
         )
         order = self.portfolio.order(self.portfolio.replicas[MAIN].names.order_id(answer.order_id))
         assert order is not None, "an order that was answered is in the books"
         return order
 
-    async def cancel(self, order_id: str) -> Order:
-        """Cancel an open order, whoever placed it."""
-        order = self.portfolio.order(order_id)
+    async def cancel(self, caller: Caller, order_id: str) -> Order:
+        """Cancel an open order. UnknownNameError for one that is not the caller's to see."""
+        order = self.portfolio.order(order_id, await self.owners.visible(caller))
         if order is None:
             raise UnknownNameError(f"there is no order '{order_id}'", do="look at /orders")
         if order.status not in ("submitted", "accepted", "partially_filled"):
@@ -81,8 +85,9 @@ class Desk:
         await self.ask(order.strategy, enums.REQUEST_CANCEL, order_id=int(order_id.rpartition("-")[2]))
         return self.portfolio.order(order_id) or order
 
-    async def act(self, strategy: str, action: Action) -> StrategyState:
-        """Start, pause or kill a strategy."""
+    async def act(self, caller: Caller, strategy: str, action: Action) -> StrategyState:
+        """Start, pause or kill a strategy. UnknownNameError for one that is not the caller's to see."""
+        self.portfolio.find(strategy, await self.owners.visible(caller))
         await self.ask(strategy, _ACTIONS[action])
         return StrategyState(strategy, self.portfolio.book(strategy).state)
 
@@ -90,52 +95,58 @@ class Desk:
 def trading_routes(backstage: Backstage) -> APIRouter:
     """The routes of one platform."""
     routes = APIRouter(tags=["trading"])
-    desk, portfolio = Desk(backstage), backstage.portfolio
+    desk, portfolio, owners = Desk(backstage), backstage.portfolio, backstage.owners
 
-    @routes.get("/portfolio", responses=answers(Portfolio))
-    async def accounts() -> Response:
-        """Positions, cash and the newest executions, at the latest prices."""
-        return json_response(portfolio.portfolio(executions=50))
+    @routes.get("/portfolio", responses=answers(Portfolio, 404, 422))
+    async def accounts(caller: Reader, owner: Owner = "") -> Response:
+        """Positions, cash and the newest executions of the caller's accounts, at the latest prices; an administrator sees all."""
+        return json_response(portfolio.portfolio(50, await owners.chosen(caller, owner)))
 
-    @routes.get("/portfolio/equity", responses=answers(Equity, 422))
-    async def equity(limit: Annotated[int, Query(ge=1, le=10_000)] = 2000) -> Response:
+    @routes.get("/portfolio/equity", responses=answers(Equity, 404, 422))
+    async def equity(caller: Reader, owner: Owner = "", limit: Annotated[int, Query(ge=1, le=10_000)] = 2000) -> Response:
         """The equity curve: pairs of time (ms) and equity."""
-        return json_response(Equity(portfolio.equity(limit)))
+        return json_response(Equity(portfolio.equity(limit, await owners.chosen(caller, owner))))
 
-    @routes.get("/orders", responses=answers(Orders, 422))
-    async def orders(limit: Annotated[int, Query(ge=1, le=2_000)] = 100) -> Response:
-        """The newest orders, newest first."""
-        return json_response(Orders(portfolio.orders(limit)))
+    @routes.get("/orders", responses=answers(Orders, 404, 422))
+    async def orders(
+        request: Request, caller: Reader, owner: Owner = "", after: After = "", limit: Annotated[int, Query(ge=1, le=2_000)] = 100
+    ) -> Response:
+        """The newest orders, newest first. The header Link has the next page, while there is one."""
+        found, last = portfolio.page(limit, await owners.chosen(caller, owner), after)
+        return with_next(json_response(Orders(found)), request, last or None)
 
-    @routes.post("/orders", status_code=201, responses=answers(Order, 400, 404, 422, 503, ok=201), openapi_extra=takes(NewOrder))
-    async def submit(request: Request, idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None) -> Response:
-        """Place an order. It passes the same risk checks as a strategy's; a denied one says why. Repeating a key repeats nothing."""
-        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-            raise UsageError("the body is not application/json", "a JSON object")
-        wanted = msgspec.json.decode(await request.body(), type=NewOrder)
-        return json_response(await desk.submit(wanted, idempotency_key), 201)
+    @routes.post("/orders", status_code=201, responses=answers(Order, 404, 422, ok=201), openapi_extra=takes(NewOrder))
+    async def submit(
+        request: Request, caller: Dealer, idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None
+    ) -> Response:
+        """Place an order. It passes the same risk checks as a strategy's; a denied one says why.
 
-    @routes.delete("/orders/{order_id}", responses=answers(Order, 404, 422, 503))
-    async def cancel(order_id: OrderId) -> Response:
+        Repeating an Idempotency-Key with the same body gives the same order, and with another body 422. The keys of each user are her own.
+        """
+        return json_response(await desk.submit(caller, await body_of(request, NewOrder), idempotency_key), 201)
+
+    @routes.delete("/orders/{order_id}", responses=answers(Order, 404, 422))
+    async def cancel(order_id: OrderId, caller: Dealer) -> Response:
         """Cancel an open order."""
-        return json_response(await desk.cancel(order_id))
+        return json_response(await desk.cancel(caller, order_id))
 
-    @routes.get("/strategies", responses=answers(Strategies))
-    async def strategies() -> Response:
-        """Every strategy with its account."""
-        return json_response(Strategies(portfolio.strategies()))
+    @routes.get("/strategies", responses=answers(Strategies, 404, 422))
+    async def strategies(caller: Reader, owner: Owner = "") -> Response:
+        """Every strategy with its account, and the accounts for orders of users."""
+        return json_response(Strategies(portfolio.strategies(await owners.chosen(caller, owner))))
 
-    @routes.post("/strategies/{strategy}/{action}", responses=answers(StrategyState, 404, 422, 503))
-    async def act(strategy: str, action: Action) -> Response:
+    @routes.post("/strategies/{strategy}/{action}", responses=answers(StrategyState, 404, 422))
+    async def act(strategy: str, action: Action, caller: Dealer) -> Response:
         """Start a strategy, pause it (what it holds stays), or kill it (its open orders are canceled too)."""
-        return json_response(await desk.act(strategy, action))
+        return json_response(await desk.act(caller, strategy, action))
 
     return routes
 
 
-def fingerprint(key: str) -> int:
-    """63 bits of an idempotency key, never 0: it is journaled with the order."""
-    return (int.from_bytes(blake2b(key.encode(), digest_size=8).digest()) >> 1) | 1
+def fingerprint(key: str, user_id: int = 0) -> int:
+    """63 bits of an idempotency key of a user's, never 0: it is journaled with the order, so that a repetition is known for good."""
+    salt = user_id.to_bytes(8)
+    return (int.from_bytes(blake2b(key.encode(), digest_size=8, salt=salt).digest()) >> 1) | 1
 
 
 def _given(wanted: NewOrder) -> str:

@@ -5,10 +5,12 @@ import asyncio
 from openbell.adapters.stores.candles import open_candles
 from openbell.adapters.stores.redis_speed_layer import RedisSpeedLayer
 from openbell.errors import JournalError
+from openbell.services.accounts.opening import open_accounts
 from openbell.services.gateway.backstage import Backstage
+from openbell.services.gateway.owners import Owners, own_accounts, owners_of
 from openbell.services.gateway.service import GatewayService
 from openbell.services.names import Names
-from openbell.services.plans import MAIN
+from openbell.services.plans import MAIN, user_accounts
 from openbell.services.portfolio.service import PortfolioService
 from openbell.services.processes.portfolio import take_up
 from openbell.services.processes.process import Process, database_place
@@ -45,15 +47,20 @@ async def build(process: Process) -> None:
             await asyncio.sleep(0.1)
             await take_up(process, portfolio, database)
 
-    portfolio = PortfolioService(bus, process.plans, layer.last_price, None if edge.market.KEEPS_HISTORY else reload)
+    settings = process.settings
+    portfolio = PortfolioService(
+        bus, process.plans, layer.last_price, None if edge.market.KEEPS_HISTORY else reload, own_accounts(settings)
+    )
     _, start = await take_up(process, portfolio, database)
     display = DisplayReader(bus, edge, layer)
     ask = RemoteAsk(edge)
     archive = CandleArchive(open_candles(database_place(process.settings)), layer)
     process.stack.callback(archive.close)
+    accounts = open_accounts(settings) if settings.server.sign_in else None
+    owners = Owners(owners_of(settings), user_accounts(settings.trading), accounts)
     backstage = Backstage(
         names, bus, archive, prices.get_price, portfolio, ask, lambda: portfolio.runs[MAIN], lambda: display.services() or process.views(),
-        process.metrics, process.metrics_text,
+        process.metrics, process.metrics_text, owners,
     )  # fmt: skip
     process.services += [
         portfolio,
@@ -61,6 +68,6 @@ async def build(process: Process) -> None:
         ClosedCandleReader(bus, edge, names),
         AlertReader(bus, edge.orders, edge.name(ALERTS)),
         ask,
-        GatewayService(backstage, process.opened, None, process.settings.server.allowed_hosts),
+        GatewayService(backstage, process.opened, None, settings, accounts),
         DecisionReader(bus, edge, process.plans, start),
     ]
