@@ -194,6 +194,15 @@ class AngelSettings(Section, frozen=True):
     subscribe_tokens: tuple[str, ...] = ("1:99926000",)
 
 
+class NotifySettings(Section, frozen=True):
+    """Notifications. Channels are not settings: users make them (`openbell notify channels add`)."""
+
+    allow_private: bool = False  # whether a channel may lead to an address that is not one of the internet
+    storm: Count = 20  # more messages than this that wait for a channel become one
+    waiting: Count = 20_000  # messages that wait for a channel, at most; beyond that the least important are dropped, and counted
+    keep_days: Count = 30  # of the log
+
+
 class Settings(Section, frozen=True):
     """All settings of one process."""
 
@@ -210,3 +219,4 @@ class Settings(Section, frozen=True):
     trading: TradingSettings = TradingSettings()
     angel: AngelSettings = AngelSettings()
     secrets: SecretsSettings = SecretsSettings()
+    notify: NotifySettings = NotifySettings()
