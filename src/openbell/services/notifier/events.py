@@ -57,7 +57,7 @@ EVENTS: dict[str, Event] = {
     ),
     "lost": Event(
         "so much happened at once that some of it could not be written down",
-        ("count", "what"),
+        ("count", "what", "strategy"),
         "{count} events were not kept: {what}, {time}",
     ),
     "digest": Event(

@@ -9,6 +9,7 @@ from heapq import merge
 from itertools import count
 
 from openbell.adapters.stores.notification_rows import SEVERITIES, News
+from openbell.services.notifier.events import listed
 
 #: Things that wait to be written down.
 NEWS_MAX = 10_000
@@ -24,7 +25,7 @@ class Intake:
         self._most = most
         self._queues = [deque[tuple[int, News]]() for _ in SEVERITIES]
         self._numbers = count()
-        self._given_up: Counter[tuple[int, str]] = Counter()
+        self._given_up: Counter[tuple[int, str, str]] = Counter()
 
     def __len__(self) -> int:
         return sum(map(len, self._queues))
@@ -35,7 +36,7 @@ class Intake:
             self._queues[SEVERITIES.index(one.severity)].append((next(self._numbers), one))
         while len(self) > self._most:
             _, gone = next(queue for queue in self._queues if queue).popleft()
-            self._given_up[gone.owner, gone.event] += 1
+            self._given_up[gone.owner, gone.fields.get("strategy", ""), gone.event] += 1
             self.dropped += 1
         if position is not None:
             self.position = position
@@ -50,13 +51,15 @@ class Intake:
         return news, position
 
     def _lost(self, now: int) -> list[News]:
-        owners: dict[int, dict[str, int]] = {}
-        for (owner, event), number in self._given_up.items():
-            owners.setdefault(owner, {})[event] = number
+        """What was given up, for whom it concerned: an owner, or the owner of a strategy."""
+        whose: dict[tuple[int, str], dict[str, int]] = {}
+        for (owner, strategy, event), number in sorted(self._given_up.items()):
+            whose.setdefault((owner, strategy), {})[event] = number
         self._given_up.clear()
         return [
-            News(f"lost-{now}-{owner}", owner, "lost", "warning", now, {"count": sum(events.values()), "what": ", ".join(
-                f"{number} of {event}" for event, number in sorted(events.items())
-            )})
-            for owner, events in owners.items()
+            News(
+                f"lost {now} {owner} {strategy}", owner, "lost", "warning", now,
+                {"count": sum(events.values()), "what": listed(events), "strategy": strategy},
+            )
+            for (owner, strategy), events in whose.items()
         ]  # fmt: skip

@@ -12,6 +12,7 @@ from contextlib import suppress
 from time import time_ns
 
 import structlog
+from msgspec.structs import replace
 
 from openbell.adapters.stores.channels import ChannelStore
 from openbell.adapters.stores.notification_rows import News
@@ -42,14 +43,15 @@ log = structlog.get_logger("notifier")
 class NotifierService(Service):
     """Runs `sources` while there is a channel and this process holds the lease (None: nobody else tells), and `always` in any case.
 
-    `reader` names what the intake is fed by, in the table of progress.
+    `reader` names what the intake is fed by, in the table of progress; `owner` says whose a strategy is, and may ask the database.
     """
 
     name = "notifier"
 
     def __init__(
         self, channels: ChannelStore, outbox: Outbox, deliverer: Deliverer, intake: Intake, reader: str,
-        sources: Callable[[Progress], Sequence[Source]], *, always: Sequence[Source] = (), lease: Lease | None = None, keep_days: int = 30,
+        sources: Callable[[Progress], Sequence[Source]], *, owner: Callable[[str], int] = lambda strategy: 0,
+        always: Sequence[Source] = (), lease: Lease | None = None, keep_days: int = 30,
     ) -> None:  # fmt: skip
         super().__init__()
         self.intake = intake
@@ -60,6 +62,7 @@ class NotifierService(Service):
         self._outbox = outbox
         self._reader = reader
         self._sources = sources
+        self._owner = owner
         self._always = always
         self._lease = lease
         self._keep_ns = keep_days * 24 * HOUR
@@ -160,6 +163,7 @@ class NotifierService(Service):
                 self.deliverer.wake()
 
     def _store(self, news: Sequence[News], position: int | None) -> int:
+        news = [replace(one, owner=self._owner(one.fields["strategy"])) if one.fields.get("strategy") else one for one in news]
         known = self._outbox.progress(self._reader)
         if position is None or (position <= known.position and known.state):
             return self._outbox.tell(news)

@@ -1,9 +1,8 @@
 """What of a trader's decisions is told: fills, refusals, what the risk checks denied, strategies that were killed or failed.
 
-The id of each follows from the run and the index of its command.
+The id of each follows from the run and the index of its command. Whose it is, is found out when it is written down.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,6 @@ from openbell.model import enums
 from openbell.services.names import Names, reason_of, side_of
 
 CommandArray = np.ndarray[Any, np.dtype[Any]]
-#: Whose a strategy or an account is: the id of the user, 0 for the house.
-Owner = Callable[[str], int]
-
 #: Statuses of an order that are told, and states of a strategy.
 _STATUSES = np.array((enums.REJECTED, enums.DENIED, enums.UNKNOWN), np.uint8)
 _STATES = np.array((enums.ACTIVE, enums.REDUCING, enums.HALTED, enums.FAULTED), np.uint8)
@@ -25,9 +21,8 @@ _KINDS = np.array((enums.FILL, enums.ORDER, enums.STATE), np.uint8)
 class TradingNews:
     """Of one trader. What is told of a strategy that is active again depends on what it was before."""
 
-    def __init__(self, names: Names, owner: Owner) -> None:
+    def __init__(self, names: Names) -> None:
         self._names = names
-        self._owner = owner
         self._stopped: set[str] = set()  # strategies that were told of as halted
 
     def of(self, run: str, first: int, commands: CommandArray) -> list[News]:
@@ -55,7 +50,7 @@ class TradingNews:
             "profit": fill.realised_pnl, "strategy": strategy, "order": fill.order_id,
             "status": enums.STATUS_NAMES.get(int(command["status"]), ""),
         }  # fmt: skip
-        return self._news(id, strategy, "fill", "info", command, fields)
+        return _news(id, "fill", "info", command, fields)
 
     def _order(self, id: str, strategy: str, command: Any) -> News:
         instrument, status = int(command["instrument"]), int(command["status"])
@@ -64,7 +59,7 @@ class TradingNews:
         reason = reason_of(command) or "no reason given"
         if status == enums.REJECTED:
             fields = {"symbol": symbol, "side": side, "quantity": quantity, "strategy": strategy, "order": order, "reason": reason}
-            return self._news(id, strategy, "rejection", "warning", command, fields)
+            return _news(id, "rejection", "warning", command, fields)
         asked = f"{side} {quantity:,.10g} {symbol}" if quantity else f"{side} {symbol}"  # one sized by money has no lots yet
         is_denied = status == enums.DENIED
         what = f"{asked} was denied" if is_denied else f"nobody knows what became of {asked}"
@@ -72,7 +67,7 @@ class TradingNews:
             "what": what, "symbol": symbol, "strategy": strategy, "order": order, "state": enums.STATUS_NAMES[status],
             "reason": reason if is_denied else "it was sent, and no answer came that can be understood",
         }  # fmt: skip
-        return self._news(id, strategy, "risk", "warning" if is_denied else "critical", command, fields)
+        return _news(id, "risk", "warning" if is_denied else "critical", command, fields)
 
     def _state(self, id: str, strategy: str, command: Any) -> News | None:
         state = enums.TRADING_STATE_NAMES[int(command["status"])]
@@ -81,12 +76,13 @@ class TradingNews:
             if strategy not in self._stopped:
                 return None
             self._stopped.discard(strategy)
-            return self._news(id, strategy, "kill", "warning", command, {"strategy": strategy, "state": state, "reason": reason})
+            return _news(id, "kill", "warning", command, {"strategy": strategy, "state": state, "reason": reason})
         if state == "halted":
             self._stopped.add(strategy)
-            return self._news(id, strategy, "kill", "critical", command, {"strategy": strategy, "state": state, "reason": reason})
+            return _news(id, "kill", "critical", command, {"strategy": strategy, "state": state, "reason": reason})
         fields = {"what": f"the strategy is {state}", "symbol": "", "strategy": strategy, "order": "", "state": state, "reason": reason}
-        return self._news(id, strategy, "risk", "critical", command, fields)
+        return _news(id, "risk", "critical", command, fields)
 
-    def _news(self, id: str, strategy: str, event: str, severity: Severity, command: Any, fields: dict[str, Any]) -> News:
-        return News(id, self._owner(strategy), event, severity, int(command["ts"]), fields)
+
+def _news(id: str, event: str, severity: Severity, command: Any, fields: dict[str, Any]) -> News:
+    return News(id, 0, event, severity, int(command["ts"]), fields)

@@ -38,4 +38,4 @@ def test_what_was_lost_is_told_to_whom_it_concerns():
         intake.put([News(f"a{number}", 5, "fill", "info", 1, {}), News(f"b{number}", 6, "kill", "critical", 1, {})])
     taken, _ = intake.take(9)
     lost = {one.owner: one.fields for one in taken if one.event == "lost"}
-    assert lost == {5: {"count": 3, "what": "3 of fill"}, 6: {"count": 2, "what": "2 of kill"}}
+    assert lost == {5: {"count": 3, "what": "3 fills", "strategy": ""}, 6: {"count": 2, "what": "2 kills", "strategy": ""}}

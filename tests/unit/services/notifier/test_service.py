@@ -54,7 +54,7 @@ class Running:
         self.bus.declare(*topics(50), Topic(ALERTS, Overflow.BLOCK, 50))
         self.intake = Intake()
         self.deliverer = Deliverer(scene.tools)
-        traders = {"main": TradingNews(Names(a_plan()), lambda strategy: 0)}
+        traders = {"main": TradingNews(Names(a_plan()))}
 
         def sources(known):
             decisions = Decisions(self.bus, self.intake, traders, lambda decided: decided.first + len(decided.commands), "r")

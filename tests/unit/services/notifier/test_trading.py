@@ -15,8 +15,8 @@ def played():
     return session()
 
 
-def trader(engine, owner=lambda strategy: 0):
-    return TradingNews(Names(engine.plan), owner)
+def trader(engine):
+    return TradingNews(Names(engine.plan))
 
 
 def test_every_fill_and_every_denial_once(played):
@@ -39,13 +39,6 @@ def test_any_cutting_gives_the_same(played, size):
     engine, commands, _ = played
     whole, pieces = trader(engine).of("r", 0, commands), trader(engine)
     assert whole == [one for first in range(0, len(commands), size) for one in pieces.of("r", first, commands[first : first + size])]
-
-
-def test_whose_it_is(played):
-    """The owner of the strategy, or of the account."""
-    engine, commands, _ = played
-    news = trader(engine, lambda strategy: {"cross": 7, "manual": 9}.get(strategy, 0)).of("r", 0, commands)
-    assert {(one.fields["strategy"], one.owner) for one in news} == {("cross", 7), ("bands", 0), ("manual", 9)}
 
 
 def command(**fields):
