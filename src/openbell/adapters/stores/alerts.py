@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from time import time_ns
 from typing import Any
 
+from openbell.adapters.stores.alert_requests import made_before, note_request
 from openbell.adapters.stores.alert_rows import (
     AlertEvent,
     AlertRow,
@@ -42,10 +43,11 @@ class AlertStore:
 
     # For users.
 
-    def create(self, owner: int, *wanted: NewAlert, quota: int | None = None) -> list[AlertRow]:
+    def create(self, owner: int, *wanted: NewAlert, quota: int | None = None, request: str = "") -> list[AlertRow]:
         """New alerts of an owner (0: the house), all of them or none.
 
-        UsageError when the owner would have more than `quota` that are not over, or a symbol too many different things to watch.
+        A `request` with an id is for one alert, which it makes once however often it comes. UsageError when it was for another one, and
+        when the owner would have more than `quota` that are not over, or a symbol too many different things to watch.
         """
         created = time_ns()
 
@@ -53,8 +55,13 @@ class AlertStore:
             if sql.repeated and (done := _rows(sql.select(f"{_SELECT} WHERE created = ? ORDER BY id", (created,)))):
                 return done
             revision = _next(sql, CHANGES)
+            if request and (known := made_before(sql, owner, request, wanted[0])):
+                return _rows(sql.select(f"{_SELECT} WHERE id = ?", (known,)))
             _check_room(sql, owner, wanted, quota)
-            return _rows([sql.select(_INSERT, (owner, *_values(one), created, revision))[0] for one in wanted])
+            made = _rows([sql.select(_INSERT, (owner, *_values(one), created, revision))[0] for one in wanted])
+            if request:
+                note_request(sql, owner, request, wanted[0], made[0].id, created)
+            return made
 
         return self._database.run(insert)
 

@@ -280,4 +280,15 @@ CREATE INDEX IF NOT EXISTS deliveries_waiting ON deliveries (channel, severity, 
 CREATE INDEX IF NOT EXISTS deliveries_dropped ON deliveries (channel) WHERE state = 'dropped' AND digest IS NULL;
 CREATE INDEX IF NOT EXISTS deliveries_by_digest ON deliveries (digest) WHERE digest IS NOT NULL;
 CREATE INDEX IF NOT EXISTS deliveries_by_channel ON deliveries (channel, notification);
-INSERT OR IGNORE INTO alembic_version VALUES ('0007');
+CREATE TABLE IF NOT EXISTS alert_requests (
+    user_id INTEGER NOT NULL,
+    request TEXT NOT NULL,
+    body BLOB NOT NULL,
+    alert_id INTEGER NOT NULL,
+    created BIGINT NOT NULL,
+    PRIMARY KEY (user_id, request),
+    FOREIGN KEY(alert_id) REFERENCES alerts (id) ON DELETE CASCADE
+);
+CREATE INDEX IF NOT EXISTS alert_requests_by_time ON alert_requests (created);
+CREATE INDEX IF NOT EXISTS alert_requests_by_alert ON alert_requests (alert_id);
+INSERT OR IGNORE INTO alembic_version VALUES ('0008');
