@@ -78,6 +78,12 @@ ALERT = alerts.Alert(
     id="a1", user="u1", symbol="AAPL", condition="crosses", target_price=151.5, status="triggered", note="sell half", ts_created=TS,
     ts_triggered=TS + 5, triggered_price=151.51, repeat=True,
 )  # fmt: skip
+EVERY = alerts.Alert(
+    id="a2", user="7", symbol="AAPL", condition="indicator_crosses_below", target_price=-2.0, status="active", note="sell half",
+    ts_created=TS, ts_triggered=TS + 5, triggered_price=151.51, repeat=True, number=3, value=-2.125,
+    spec='{"against":{"name":"sma","timeframe":"1h"},"indicator":{"name":"price"}}', cooldown_s=90.5, hysteresis=1.5, ts_expires=TS + 9,
+    schedule='{"session":"us"}',
+)  # fmt: skip
 CONTROL = {
     "data-request": control.DataRequest(
         id="7", sender="cli/1", ts=TS, session="s1", symbols=("AAPL", "BTCUSDT"), timeframe="1m", start=TS, end=TS + MINUTE,
@@ -134,6 +140,7 @@ def written():
         ),
         "decisions.bin": decisions.encode_decisions("r1", "5f3a", 10, commands(), 79),
         "alert.bin": alerts.encode_alert(ALERT),
+        "alert-every.bin": alerts.encode_alert(EVERY),
         **{f"control-{name}.json": control.encode(message) for name, message in CONTROL.items()},
         **{f"control-{name}.bin": control_protobuf(message) for name, message in CONTROL.items()},
     }

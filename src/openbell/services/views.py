@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from openbell.adapters.stores.alert_rules import Mode, Schedule, Spec
 from openbell.adapters.stores.speed_layer import Analytics as Analytics
 from openbell.adapters.stores.speed_layer import Bands as Bands
 from openbell.adapters.stores.speed_layer import Candle as Candle
@@ -93,17 +94,27 @@ class Signal(msgspec.Struct):
     ts: int
 
 
-class Alert(msgspec.Struct):
-    """A price alert as it stands."""
+class Alert(msgspec.Struct, kw_only=True):
+    """An alert as it stands; on the stream, as it came."""
 
     id: str
-    symbol: str
+    owner: int = 0  # id of the user; 0 is the house
+    symbol: str  # empty for a drawdown
     condition: str
-    target_price: float
+    target_price: float  # whatever is compared with it
+    spec: Spec | None = None  # what is compared; none for a price
+    mode: Mode = "once"
+    cooldown_s: float = 0.0
+    hysteresis: float = 0.0
+    ts_expires: int | None = None
+    schedule: Schedule | None = None
+    note: str = ""
     status: str
     ts_created: int
-    ts_triggered: int | None  # of the tick that met the condition
-    triggered_price: Number  # of that tick
+    number: int = 0  # how often it came
+    ts_triggered: int | None  # the latest time, by the tick that met the condition
+    triggered_price: Number  # of the symbol then
+    triggered_value: Number = None  # what was compared with the target then
 
 
 class Position(msgspec.Struct):

@@ -283,9 +283,11 @@ async def test_the_gateway_shows_each_alert_once():
     reading = asyncio.create_task(AlertReader(bus, told, "alerts").run())
     await asyncio.sleep(0)  # it subscribes
     alerts = [
-        Alert(id=id, symbol="AAPL", condition="above", target_price=150.0, status="triggered", ts_created=TS, ts_triggered=TS + 7_000_000,
-              triggered_price=150.5)
-        for id in ("7", "8")
+        Alert(
+            id=id, symbol="AAPL", condition="above", target_price=150.0, status="active", ts_created=TS, ts_triggered=TS + 7_000_000,
+            triggered_price=150.5, repeat=True, number=number, value=150.5, user="3",
+        )
+        for id, number in (("7", 1), ("7", 2))
     ]  # fmt: skip
     for payload in (encode_alert(alerts[0]), b"\xff", encode_alert(alerts[0]), encode_alert(alerts[1]), encode_alert(alerts[0])):
         await told.send("alerts", payload)
@@ -293,5 +295,11 @@ async def test_the_gateway_shows_each_alert_once():
     await reading
     shown = [message.payload for message in views.take_now()]
     ts = TS // 1_000_000
-    expected = [AlertView(id, "AAPL", "above", 150.0, "triggered", ts, ts + 7, 150.5) for id in ("7", "8")]
+    expected = [
+        AlertView(
+            id="7", owner=3, symbol="AAPL", condition="above", target_price=150.0, mode="every", status="active", ts_created=ts, number=number,
+            ts_triggered=ts + 7, triggered_price=150.5, triggered_value=150.5,
+        )
+        for number in (1, 2)
+    ]  # fmt: skip
     assert shown == [("alerts", view) for view in expected]

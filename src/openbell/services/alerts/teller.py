@@ -1,4 +1,4 @@
-"""Tells others of alerts that were triggered, at least once, with the same id however often."""
+"""Tells others of alerts that came, at least once, with the same id and number however often."""
 
 import asyncio
 from collections.abc import Callable, Collection
@@ -8,6 +8,7 @@ import structlog
 
 from openbell.adapters.buses.base import Bus
 from openbell.adapters.messages.alerts import Alert, encode_alert
+from openbell.adapters.stores.alert_rows import text_of
 from openbell.adapters.stores.alerts import AlertEvent, AlertStore
 from openbell.services.service import Service
 
@@ -71,8 +72,9 @@ class AlertTeller(Service):
 def alert_of(event: AlertEvent) -> Alert:
     """A firing, as the message about it."""
     condition: Any = event.condition
+    is_repeated = event.mode == "every"
     return Alert(
         id=str(event.alert), user=str(event.owner or ""), symbol=event.symbol, condition=condition, target_price=event.target_price,
-        status="triggered", note=event.note, ts_created=event.created, ts_triggered=event.ts, triggered_price=event.price or 0.0,
-        repeat=event.mode == "every",
+        status="active" if is_repeated else "triggered", note=event.note, ts_created=event.created, ts_triggered=event.ts,
+        triggered_price=event.price or 0.0, repeat=is_repeated, number=event.number, value=event.value, spec=text_of(event.spec),
     )  # fmt: skip

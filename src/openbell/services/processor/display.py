@@ -13,6 +13,7 @@ import structlog
 from openbell.adapters.buses.base import Bus
 from openbell.adapters.messages.alerts import Alert, decode_alert
 from openbell.adapters.messages.market import decode_candles
+from openbell.adapters.stores.alert_rows import spec_of
 from openbell.errors import DataError
 from openbell.model.time import MILLISECOND
 from openbell.services.names import Names
@@ -148,7 +149,7 @@ class AlertReader(Service):
             subscription.close()
 
     async def _show(self, alert: Alert) -> None:
-        key = alert.id, alert.ts_triggered
+        key = alert.id, alert.number or alert.ts_triggered
         if key in self._known:
             return
         self._known[key] = None
@@ -161,9 +162,14 @@ class AlertReader(Service):
 
 def alert_view(alert: Alert) -> AlertView:
     """An alert as it is shown."""
-    triggered = (alert.ts_triggered // MILLISECOND, alert.triggered_price) if alert.ts_triggered else (None, None)
+    owner = int(alert.user) if alert.user.isascii() and alert.user.isdigit() else 0
     return AlertView(
-        alert.id, alert.symbol, alert.condition, alert.target_price, alert.status, alert.ts_created // MILLISECOND, *triggered
+        id=alert.id, owner=owner, symbol=alert.symbol, condition=alert.condition, target_price=alert.target_price,
+        status=alert.status, ts_created=alert.ts_created // MILLISECOND,
+        ts_triggered=alert.ts_triggered // MILLISECOND if alert.ts_triggered else None,
+        triggered_price=alert.triggered_price or None, triggered_value=alert.value if alert.number else alert.triggered_price or None,
+        number=alert.number or int(alert.ts_triggered > 0), mode="every" if alert.repeat else "once", spec=spec_of(alert.spec),
+        note=alert.note,
     )  # fmt: skip
 
 
