@@ -195,20 +195,21 @@ def contract():
     lines = []
     for file in FILES:
         for message in file.DESCRIPTOR.message_types_by_name.values():
-            lines += list(_fields(message))
+            lines += list(fields_of(message))
         for enum in file.DESCRIPTOR.enum_types_by_name.values():
             lines += [f"{enum.full_name} {value.number} = {value.name}" for value in enum.values]
     return lines
 
 
-def _fields(message):
+def fields_of(message):
+    """A line for each field of a message, and of those within it."""
     for field in message.fields:
         kind = field.message_type.full_name if field.message_type else field.enum_type.full_name if field.enum_type else TYPES[field.type]
         label = "repeated " if field.is_repeated else "optional " if field.has_presence and not field.message_type else ""
         within = f" in {field.containing_oneof.name}" if field.containing_oneof and not field.containing_oneof.name.startswith("_") else ""
         yield f"{message.full_name} {field.number} = {label}{kind} {field.name}{within}"
     for nested in message.nested_types:
-        yield from _fields(nested)
+        yield from fields_of(nested)
 
 
 #: Names of the protobuf types by their number in a descriptor.
