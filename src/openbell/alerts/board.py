@@ -86,6 +86,10 @@ class Board:
             self.books["price"][book], self.books["has_traded"][book], self.books["now"][book] = kept[:3]
             self._kept[book] = kept
 
+    def now(self, book: int) -> int:
+        """The latest time (ns) of a book, BEFORE the first."""
+        return int(self.books["now"][book])
+
     def stream(self, book: int, key: Key) -> int:
         """The row of a stream, which begins if nobody has asked for it before."""
         known = self._streams.setdefault(book, {}).get(key)
@@ -108,7 +112,7 @@ class Board:
         if row["kind"] != FED:
             row["next"], self.books["streams"][book] = self.books["streams"][book], index
         if key[0] in ("volume_of", "indicator", "distance"):
-            self.candles.begin(book, int(self.books["now"][book]), key, index, {} if kept is None else kept[4])
+            self.candles.begin(book, self.now(book), key, index, {} if kept is None else kept[4])
         if kept is not None and repr(key) in kept[3] and key[0] != "price":
             row["last"], row["level"], row["ready_ts"], window_bytes = kept[3][repr(key)]
             if window_bytes:
@@ -204,7 +208,7 @@ class Board:
 
     def catch_up(self, book: int, gauge: Gauge, timeframe_ns: int, history: Sequence[tuple[int, Candle]], is_whole: bool) -> Array:
         """Candles (start ns, candle) from elsewhere for a gauge that waits for them. Returns the alerts that come, as `take`."""
-        return self.feed(book, int(self.books["now"][book]), self.candles.catch_up(book, gauge, timeframe_ns, history, is_whole))
+        return self.feed(book, self.now(book), self.candles.catch_up(book, gauge, timeframe_ns, history, is_whole))
 
     def _close(self, book: int, ts: int) -> None:
         """Close the candles of a book that ended at `ts` or before."""

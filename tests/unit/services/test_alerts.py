@@ -232,7 +232,7 @@ class Heard:
         self.bus = InProcessBus()
         self.bus.declare(Topic("alerts"))
         self.subscription = self.bus.subscribe("alerts")
-        self.teller = AlertTeller(self.bus, "alerts", store, reader, lambda: [0], asyncio.Event())
+        self.teller = AlertTeller(self.bus, "alerts", store, [(reader, lambda: [0])], asyncio.Event())
 
     def ids(self):
         return [int(decode_alert(message.payload).id) for message in self.subscription.take_now()]
@@ -297,8 +297,8 @@ async def test_the_gateway_shows_each_alert_once():
     ts = TS // 1_000_000
     expected = [
         AlertView(
-            id="7", owner=3, symbol="AAPL", condition="above", target_price=150.0, mode="every", status="active", ts_created=ts, number=number,
-            ts_triggered=ts + 7, triggered_price=150.5, triggered_value=150.5,
+            id="7", owner=3, symbol="AAPL", condition="above", target_price=150.0, mode="every", status="active", ts_created=ts,
+            number=number, ts_triggered=ts + 7, triggered_price=150.5, triggered_value=150.5,
         )
         for number in (1, 2)
     ]  # fmt: skip

@@ -14,7 +14,7 @@ from openbell.model import enums
 from openbell.model.events import EVENT
 from openbell.model.plan import Listing
 from openbell.model.time import HOUR, SECOND
-from openbell.services.alerts.desk import Desk, stored
+from openbell.services.alerts.symbols import SymbolDesk, stored
 from tests.unit.services.alert_oracle import OracleAlert, OracleBook
 
 LISTINGS = [Listing("AAPL", 0.01, 0.5), Listing("MSFT", 0.01, 1.0)]
@@ -147,7 +147,7 @@ def oracle(rows, found):
 
 
 def begin(rows, state=b""):
-    desk = Desk(LISTINGS)
+    desk = SymbolDesk(LISTINGS)
     kept = stored(state) if state else {}
     for item in LISTINGS:
         desk.open(item.symbol, kept.get(item.symbol))

@@ -5,8 +5,8 @@ before who the caller is, and what she may do.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
@@ -21,6 +21,13 @@ QUOTA = 10_000
 PAGE_MAX = 200
 #: How often (seconds) it is looked whether an alert came, while somebody wants to hear of it.
 LOOK_EVERY_S = 0.1
+
+
+class Came(NamedTuple):
+    """Alerts that came, after others that were told of before, and the `seq` up to which all have been told of."""
+
+    events: Sequence[AlertEvent]
+    latest: int
 
 
 class Alerts(Protocol):
@@ -45,7 +52,7 @@ class Alerts(Protocol):
     ) -> list[AlertEvent]:
         """The times that alerts came with a `seq` above `since`, in order, at most `limit` and PAGE_MAX."""
 
-    def triggers(self, owner: int | None, after: int | None = None) -> AsyncIterator[Sequence[AlertEvent]]:
+    def triggers(self, owner: int | None, after: int | None = None) -> AsyncGenerator[Came, None]:
         """The same without an end, as they come: with a `seq` above `after`, by default from now on. Nothing is missing or doubled."""
 
 
@@ -81,14 +88,15 @@ class StoredAlerts:
         """See `Alerts`."""
         return await asyncio.to_thread(self._store.events, owner, since, alert, symbol, min(limit, PAGE_MAX))
 
-    async def triggers(self, owner: int | None, after: int | None = None) -> AsyncIterator[Sequence[AlertEvent]]:
+    async def triggers(self, owner: int | None, after: int | None = None) -> AsyncGenerator[Came, None]:
         """See `Alerts`."""
         latest = await self._latest()
         seen = latest if after is None else after
+        yield Came((), seen)
         while True:
             while found := await self.events(owner, seen):
                 seen = found[-1].seq
-                yield found
+                yield Came(found, seen)
             known = latest
             while latest == known:
                 latest = await self._later()

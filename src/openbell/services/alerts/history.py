@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from openbell.adapters.stores.candles_base import CandleStore
 from openbell.alerts.gauges import Candle, Gauge
 from openbell.model.time import MILLISECOND, format_timeframe
-from openbell.services.alerts.desk import Desk
+from openbell.services.alerts.symbols import SymbolDesk
 
 #: After so many candles the slowest of the usual indicators has forgotten its start; of a longer one, so many times its length.
 CANDLES_MIN, LENGTHS = 300, 4
@@ -34,16 +34,16 @@ class History:
         self._store = store
         self._looked: WeakKeyDictionary[Gauge, Looked] = WeakKeyDictionary()
 
-    async def look(self, desk: Desk) -> None:
+    async def look(self, desk: SymbolDesk) -> None:
         """Give indicators that are new what is stored before what they saw."""
         for symbol in desk.places:
             book = desk.books[symbol]
             for timeframe_ns, gauge in list(desk.board.candles.waiting(book)):
-                before = gauge.held[0][0] if gauge.held else int(desk.board.books["now"][book]) // timeframe_ns * timeframe_ns
+                before = gauge.held[0][0] if gauge.held else desk.board.now(book) // timeframe_ns * timeframe_ns
                 if before > 0:
                     await self._look(desk, symbol, gauge, timeframe_ns, before)
 
-    async def _look(self, desk: Desk, symbol: str, gauge: Gauge, timeframe_ns: int, before: int) -> None:
+    async def _look(self, desk: SymbolDesk, symbol: str, gauge: Gauge, timeframe_ns: int, before: int) -> None:
         looked = self._looked.setdefault(gauge, Looked())
         if looked.before != before:
             looked.before, looked.times = before, 0

@@ -21,8 +21,8 @@ from openbell.adapters.stores.progress import Progress
 from openbell.errors import DataError, FencedError
 from openbell.model import enums
 from openbell.model.plan import Listing
-from openbell.services.alerts.desk import Desk, Kept, stored
 from openbell.services.alerts.history import History
+from openbell.services.alerts.symbols import Kept, SymbolDesk, stored
 from openbell.services.service import Service
 from openbell.services.topics.shares import Shares
 from openbell.services.trader.intake import EventArray, by_symbol, concatenated
@@ -33,7 +33,7 @@ NOTICE_EVERY_S = 0.5
 log = structlog.get_logger("alerts")
 
 
-class Watched(Desk):
+class Watched(SymbolDesk):
     """A desk of one partition, and the ticks that wait to be compared there."""
 
     def __init__(self, listings: Sequence[Listing]) -> None:
@@ -124,7 +124,7 @@ class AlertService(Service):
     async def keep(self) -> None:
         """Store what came with how far each partition has been taken. What users changed meanwhile holds from there on."""
         self._compare()
-        for share in self.shares.unstored():
+        for share in self.shares.unstored(lambda own: own.has_news):
             firings, changes = share.own.came()
             if await self.shares.store(share, share.own.state(), partial(self._store.record, firings, changes)) and firings:
                 self.triggered += len(firings)
@@ -163,7 +163,7 @@ class AlertService(Service):
         position = stored.position
         if self._market.KEEPS_HISTORY:
             position = max(position, (await self._market.ends(self._topic)).get(stored.partition, 0))  # type: ignore[attr-defined]
-        advance = stored.advance(position, state=Desk(()).state())
+        advance = stored.advance(position, state=SymbolDesk(()).state())
         try:
             await asyncio.to_thread(self._store.record, (), (), advance)
         except FencedError:  # somebody else was first

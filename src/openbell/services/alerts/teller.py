@@ -1,7 +1,7 @@
 """Tells others of alerts that came, at least once, with the same id and number however often."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import structlog
@@ -12,6 +12,8 @@ from openbell.adapters.stores.alert_rows import text_of
 from openbell.adapters.stores.alerts import AlertEvent, AlertStore
 from openbell.services.service import Service
 
+#: Who recorded it, and in which partitions that are ours now.
+Source = tuple[str, Callable[[], Collection[int]]]
 #: Alerts told of before the bus has to confirm them, and how long (seconds) the last ones may take when the process stops.
 TOLD_MAX = 500
 LAST_WORDS_S = 2.0
@@ -20,19 +22,16 @@ log = structlog.get_logger("alerts")
 
 
 class AlertTeller(Service):
-    """Tells of what came in some partitions of `reader`, and marks them once the bus has them; looks when there is `news`."""
+    """Tells of what came at its sources, and marks them once the bus has them; looks when there is `news`."""
 
     name = "teller"
 
-    def __init__(
-        self, bus: Bus, topic: str, store: AlertStore, reader: str, partitions: Callable[[], Collection[int]], news: asyncio.Event
-    ) -> None:
+    def __init__(self, bus: Bus, topic: str, store: AlertStore, sources: Sequence[Source], news: asyncio.Event) -> None:
         super().__init__()
         self._bus = bus
         self._topic = topic
         self._store = store
-        self._reader = reader
-        self._partitions = partitions
+        self._sources = tuple(sources)
         self._news = news
 
     async def run(self) -> None:
@@ -44,12 +43,13 @@ class AlertTeller(Service):
 
     async def tell(self) -> None:
         """Tell of everything that is stored and not marked."""
-        while rows := await asyncio.to_thread(self._store.untold, self._reader, self._partitions(), TOLD_MAX):
-            for row in rows:
-                await self._bus.send(self._topic, encode_alert(alert_of(row)), row.symbol)
-            await self._bus.flush()
-            await asyncio.to_thread(self._store.tell, rows)
-            self.processed += len(rows)
+        for reader, partitions in self._sources:
+            while events := await asyncio.to_thread(self._store.untold, reader, partitions(), TOLD_MAX):
+                for event in events:
+                    await self._bus.send(self._topic, encode_alert(alert_of(event)), event.symbol)
+                await self._bus.flush()
+                await asyncio.to_thread(self._store.tell, events)
+                self.processed += len(events)
 
     async def stop(self) -> None:
         """Tell of what the last ticks triggered; what cannot be told now, the next one tells."""

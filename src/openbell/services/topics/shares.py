@@ -94,9 +94,9 @@ class Shares(Generic[Own]):
     def __iter__(self) -> Iterator[Share[Own]]:
         return iter(self._shares.values())
 
-    def unstored(self) -> list[Share[Own]]:
-        """Those of which something was taken since they were stored."""
-        return [share for share in self if share.offset != share.stored.position]
+    def unstored(self, has_news: Callable[[Own], bool] = lambda _: False) -> list[Share[Own]]:
+        """Those of which something was taken since they were stored, or of which the reader has something to store anyway."""
+        return [share for share in self if share.offset != share.stored.position or has_news(share.own)]
 
     async def store(self, share: Share[Own], state: bytes, write: Callable[[Advance], None]) -> bool:
         """Have the effect of what was taken of a share written, in a thread. False when another process has taken it over: it is gone."""
