@@ -116,7 +116,8 @@ async def test_one_reply_for_all_that_is_wrong(accounts):
         ("bob", PASSWORD),
         ("carl", ""),
         ("anna", "x" * 10_000),
-        ("a\x00b", "x"), ("anna", "\udc80"),
+        ("a\x00b", "x"),
+        ("anna", "\udc80"),
     ):
         with pytest.raises(NotSignedInError) as refused:
             await accounts.sign_in(name, password, address=HERE)
