@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -35,8 +36,9 @@ class Books:
         self._threads = ThreadPoolExecutor(THREADS, "accounts")
 
     async def run(self, work: Callable[..., T], *arguments: object) -> T:
-        """Ask the database in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        """Ask the database in a thread; what it logs there is of the request that asks."""
+        context = copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: context.run(work, *arguments))
 
     def close(self) -> None:
         """Let go of the threads."""

@@ -89,6 +89,7 @@ class Needs:
         caller = None
         try:
             caller = await access.caller(connection)
+            connection.state.caller = "" if caller is None else caller.name
             if caller is not None and caller.user_id and access.rates is not None:
                 connection.state.room = await access.rates.user(caller.user_id)
             if self.permission is not None:
@@ -100,8 +101,6 @@ class Needs:
                 return None
             await _note(access, caller, connection, error)
             raise
-        if caller is not None:
-            connection.state.caller = caller.name
         return caller
 
 

@@ -147,8 +147,8 @@ class Hub:
             for message in self._views.take_now():
                 self._show(*message.payload)
 
-    def _show(self, channel: str, thing: Any, owner: int = 0) -> None:
-        """Something that happened, to whoever wants it and may see it; an alert is of an `owner`."""
+    def _show(self, channel: str, thing: Any) -> None:
+        """Something that happened, to whoever wants it and may see it."""
         portfolio = self._backstage.portfolio
         if channel == "states":
             self._replace_own("strategies", portfolio.strategies)
@@ -158,7 +158,7 @@ class Hub:
             symbol, strategy = thing.symbol, getattr(thing, "strategy", "")
             data = msgspec.json.encode(thing)
             for client in self.clients:
-                if client.wants(channel, symbol) and (client.sees_alert(owner) if channel == "alerts" else client.sees(strategy)):
+                if client.wants(channel, symbol) and (client.sees_alert(thing.owner) if channel == "alerts" else client.sees(strategy)):
                     client.queue(channel, data)
 
     def _replace(self, channel: str, thing: Any, key: str = "", symbol: str = "") -> None:
