@@ -71,8 +71,9 @@ class SqliteDatabase:
             return self._statements.select(query, values)
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._sql.close()
+        """Let go of the file, once nobody reads it: SQLite does not survive that it is closed under a query."""
+        with self._lock:
+            self._sql.close()
 
 
 def open_sqlite(path: Path) -> sqlite3.Connection:
