@@ -70,6 +70,7 @@ class Metrics:
         self.bus = gauge("bus_messages", "What became of a topic's messages", "topic", "fate")
         self.clients = gauge("stream_clients", "WebSocket clients")
         self.requests = counter("http_requests", "Requests answered", "method", "status")
+        self.calls = counter("grpc_calls", "gRPC calls answered", "method", "code")
 
     def on_step(self, events: int, seconds: float) -> None:
         """Note one batch."""

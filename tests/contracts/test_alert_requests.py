@@ -54,8 +54,10 @@ def test_a_request_for_another_alert_is_refused(store):
     store.create(0, WANTED, request="a")
     with pytest.raises(UsageError, match="the id of this request was used for another alert"):
         store.create(0, NewAlert("AAPL", "above", 151.0), request="a")
-    with pytest.raises(UsageError, match="256 characters"):
+    with pytest.raises(UsageError, match="the id of a request is 'aaaa"):
         store.create(0, WANTED, request="a" * 256)
+    with pytest.raises(UsageError, match="printable characters"):
+        store.create(0, WANTED, request="a\x00b")
     assert len(store.find()) == 1
 
 

@@ -20,8 +20,8 @@ REQUEST_MAX = 255
 
 def made_before(sql: Statements, owner: int, request: str, wanted: NewAlert) -> int | None:
     """The id of the alert that an owner's request made; None when it is new. UsageError when it asked for another alert."""
-    if not 0 < len(request) <= REQUEST_MAX:
-        raise UsageError(f"the id of a request has {len(request)} characters", f"1 to {REQUEST_MAX}")
+    if not 0 < len(request) <= REQUEST_MAX or not request.isprintable():
+        raise UsageError(f"the id of a request is {request[:40]!r}", f"1 to {REQUEST_MAX} printable characters")
     found = sql.select("SELECT alert_id, body FROM alert_requests WHERE user_id = ? AND request = ?", (owner, request))
     if not found:
         return None
