@@ -87,6 +87,7 @@ def add_key(file: Path) -> str:
     """Put a new key in front of those of the file, and return its id. What the others sealed still opens. Errors as of `open_sealer`."""
     fresh = new_key()
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         old = _read_private(file) if file.exists() else ""
         _write(file, f"{fresh}\n{old}").replace(file)
     except OSError as error:

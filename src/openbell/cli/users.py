@@ -119,6 +119,25 @@ def sign_out(name: str, /, *, config: Config = None) -> None:
 
 
 @app.command
+def rotate_key(*, config: Config = None) -> None:
+    """Put a new key in front of those in secrets.key: it seals secrets from now on, and the older ones still open what they sealed."""
+    from openbell.adapters.sealing import add_key
+    from openbell.config import load_settings
+    from openbell.errors import UsageError
+    from openbell.services.stores import key_file
+
+    settings = load_settings(config)
+    if settings.secrets.key:
+        raise UsageError(
+            "the keys are in the setting secrets.key (OPENBELL_SECRETS__KEY), and in no file", "a file",
+            "put a new key in front of it there, with a comma: openssl rand -base64 32",
+        )  # fmt: skip
+    file = key_file(settings)
+    id = add_key(file)
+    print(f"{file}: secrets are sealed with the key {id} from now on, by what is started from now on; keep the older keys in the file")
+
+
+@app.command
 def audit(
     *,
     most: Annotated[int, Parameter(help="How many rows, the latest.")] = 50,

@@ -26,4 +26,17 @@ def sealer_of(settings: Settings) -> Sealer:
     """What seals the secrets in the database; its key is made when there is none yet. Errors as of `open_sealer`."""
     from openbell.adapters.sealing import open_sealer
 
-    return open_sealer(Path(settings.trading.data_dir) / KEY_FILE, settings.secrets.key)
+    leave_no_dump()
+    return open_sealer(key_file(settings), settings.secrets.key)
+
+
+def key_file(settings: Settings) -> Path:
+    """Where the keys are that seal secrets, unless the settings hold them."""
+    return Path(settings.trading.data_dir) / KEY_FILE
+
+
+def leave_no_dump() -> None:
+    """Have the system write no file of this process's memory when it crashes: passwords and keys pass through it."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))

@@ -192,6 +192,30 @@ def test_files_are_for_their_user_only(call, tmp_path):
     assert not (tmp_path / "data").exists()
 
 
+def test_a_new_key_for_secrets(call, tmp_path, monkeypatch):
+    """In front of the older ones, in a file that nobody else reads; keys of the settings are changed where they are."""
+    outputs = [call("users", "rotate-key")[1] for _ in range(2)]
+    file = tmp_path / "data" / "secrets.key"
+    keys = file.read_text().split()
+    assert (file.stat().st_mode & 0o777, len(keys)) == (0o600, 2)
+    assert not [key for key in keys if key in "".join(outputs)]
+    monkeypatch.setenv("OPENBELL_SECRETS__KEY", keys[0])
+    code, _, err = call("users", "rotate-key")
+    assert code == 2
+    assert keys[0] not in err
+
+
+def test_no_dump_of_the_memory(tmp_path):
+    """Of a process in which passwords and keys are."""
+    program = (
+        "import resource; from openbell.config import load_settings; from openbell.services.accounts.opening import open_accounts\n"
+        "open_accounts(load_settings()); print(resource.getrlimit(resource.RLIMIT_CORE)[0])"
+    )
+    environment = os.environ | {"SQLITE_PATH": "platform.db", "OPENBELL_DATABASE__ENGINE": "sqlite"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    assert done.stdout == "0\n", done.stderr
+
+
 def test_a_server_that_is_not_there(call, monkeypatch):
     """One line, and the exit code of storage."""
     monkeypatch.setenv("OPENBELL_DATABASE__ENGINE", "postgresql")

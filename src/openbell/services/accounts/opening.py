@@ -6,7 +6,7 @@ from openbell.adapters.stores.database import open_database
 from openbell.config import Settings
 from openbell.services.accounts.accounts import Accounts
 from openbell.services.accounts.throttle import Throttle
-from openbell.services.stores import place_of, sealer_of
+from openbell.services.stores import leave_no_dump, place_of, sealer_of
 
 
 def open_accounts(settings: Settings) -> Accounts:
@@ -16,6 +16,7 @@ def open_accounts(settings: Settings) -> Accounts:
     cannot read a SQLite file: it holds hashes of passwords.
     """
     shared = settings.redis if settings.bus.control == "redis" else None
+    leave_no_dump()
     place = place_of(settings.database)
     database = open_database(place)
     if isinstance(place, Path):
