@@ -212,6 +212,45 @@ def test_without_an_administrator_users_can_be_changed(users):
     assert users.by_id(bob.id).disabled == 5
 
 
+class Doubtful:
+    """A database whose connection breaks at the commit: nobody knows whether it was done, so the work is done again."""
+
+    def __init__(self, database):
+        self.select = database.select
+        self._database = database
+
+    def run(self, work):
+        self._database.run(work)
+        return self._database.run(lambda sql: work(Again(sql)))
+
+
+class Again:
+    """Statements of the second time."""
+
+    repeated = True
+
+    def __init__(self, sql):
+        self.execute, self.many, self.select = sql.execute, sql.many, sql.select
+
+
+def test_what_is_done_again_is_there_once(database, audit):
+    """After a commit that nobody knows of: one user, one row of the log for each change, and the chain is whole."""
+    users, sessions, keys = UserStore(Doubtful(database)), SessionStore(Doubtful(database)), KeyStore(Doubtful(database))
+    anna = users.create(NewUser("anna", "admin", 1), entry("add"), (b"token", 50))
+    assert users.use_setup(anna.id, b"token", "h", entry("first"))
+    assert sessions.create(session(anna), b"s1", "h", entry("in"), OLDEST)
+    keys.create(key(anna), b"k", entry("key"))
+    users.failed(anna.id, entry("failed"))
+    users.set_role(anna.id, "admin", entry("role"))
+    keys.revoke("k1", 9, entry("revoke"))
+    assert users.account(anna.id, ["user-1", "user-2"], 1) == "user-1"
+    sessions.add_ticket(b"t", "session:s1", 50, 20)
+    assert [row.action for row in audit.latest(20)] == ["add", "first", "in", "key", "failed", "role", "revoke"]
+    assert (audit.verify().rows, audit.verify().problem) == (7, "")
+    assert (len(users.all()), len(sessions.of(anna.id)), len(keys.find())) == (1, 1, 1)
+    assert sessions.take_ticket(b"t") is None  # whoever got it the first time has it; in doubt nobody
+
+
 # Trading accounts.
 
 
