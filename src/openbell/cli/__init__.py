@@ -22,6 +22,7 @@ COMMANDS = (
     ("alerts", "openbell.cli.alerts:app", "Have a price watched: add, list and remove alerts."),
     ("users", "openbell.cli.users:app", "Say who may sign in, and as what; read the audit log."),
     ("keys", "openbell.cli.keys:app", "Let programs in: add, list and revoke API keys."),
+    ("notify", "openbell.cli.notify:app", "Telegram, Discord, e-mail and others: where people are told of what happens."),
     ("control", "openbell.cli.control:app", "Ask running services how they stand, pause and resume them."),
     ("verify", "openbell.cli.verify:verify", "Follow one marked tick through the running platform, and say where it was lost."),
     ("doctor", "openbell.cli.doctor:doctor", "Check this machine and the configuration, and say what to type about each problem."),

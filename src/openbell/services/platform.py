@@ -17,6 +17,7 @@ from openbell.services.names import Names
 from openbell.services.plans import MAIN, user_accounts
 from openbell.services.portfolio.service import PortfolioService
 from openbell.services.processor.processor import ProcessorService
+from openbell.services.service import Service
 from openbell.services.supervisor import Supervisor
 from openbell.services.topics.names import topics
 from openbell.services.trader.asking import LocalAsk
@@ -73,7 +74,18 @@ class Platform:
             lambda: self.trader.trader.id, self.views, self.metrics, self.metrics_text, owners,
         )  # fmt: skip
         gateway = GatewayService(backstage, opened, metrics, settings, accounts)
-        self.supervisor = Supervisor(self.bus, [self.processor, self.portfolio, gateway, self.trader, self.feed])
+        notifier = self._notifier(settings)
+        self.supervisor = Supervisor(self.bus, [self.processor, self.portfolio, gateway, notifier, self.trader, self.feed])
+
+    def _notifier(self, settings: Settings) -> Service:
+        """Tells people what happens, where somebody wants to hear of it."""
+        from openbell.services.notifier.local import LocalNotifier
+
+        notifier = LocalNotifier(self.bus, settings, self.names, self.trader.trader.id, self.views)
+        if notifier.follows:
+            for batch in self.journal.batches(self.trader.trader.id):
+                notifier.catch_up(batch.first_command, batch.commands)
+        return notifier
 
     def _catch_up(self) -> None:
         """Bring the readers of commands to where the run stands, from the journal and the kernel's state."""

@@ -27,6 +27,7 @@ RATES = {
     "telegram": (Rate(1, 1.0), Rate(20, 60.0)),
     "discord": (Rate(5, 2.0), Rate(25, 60.0)),
     "email": (Rate(20, 60.0),),
+    "webhook": (Rate(10, 1.0), Rate(300, 60.0)),
 }
 RATES_OF_OTHERS = (Rate(2, 1.0), Rate(60, 60.0))
 
@@ -110,6 +111,11 @@ class AppriseSink:
 
     def __repr__(self) -> str:
         return f"AppriseSink({self.described.shown})"
+
+
+def load() -> None:
+    """Load all services of apprise."""
+    Apprise.instantiate("json://localhost", asset=_ASSET)
 
 
 def _instantiate(url: str) -> Any:

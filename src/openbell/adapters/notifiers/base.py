@@ -79,3 +79,11 @@ def open_sink(url: str, allow_private: bool = False) -> Sink:
     from openbell.adapters.notifiers.apprise import AppriseSink
 
     return AppriseSink(url, allow_private)
+
+
+def load_senders() -> None:
+    """Load everything that sends, which `open_sink` would do the first time: it takes about a second. Nothing when it is not installed."""
+    if find_spec("apprise") is not None:
+        from openbell.adapters.notifiers.apprise import load
+
+        load()

@@ -47,7 +47,7 @@ EVENTS: dict[str, Event] = {
     ),
     "alert": Event(
         "an alert came",
-        ("what", "alert", "symbol", "condition", "target", "price", "note"),
+        ("what", "alert", "symbol", "condition", "target", "value", "price", "note"),
         "Alert: {what}, {time}",
     ),
     "channel": Event(

@@ -23,13 +23,15 @@ from openbell.model.time import HOUR
 from openbell.services.notifier.deliverer import Deliverer
 from openbell.services.notifier.intake import Intake
 from openbell.services.notifier.lease import RENEW_S, Lease
-from openbell.services.notifier.sources import RETRY_S, Decisions, Source
+from openbell.services.notifier.sources import Decisions, Source
 from openbell.services.service import Service
 
 #: How often (seconds) it is looked whether there is a channel now.
 IDLE_S = 2.0
 #: How long something may wait until it is written down, seconds.
 WRITE_EVERY_S = 0.2
+#: How soon something is tried again that went wrong, seconds.
+RETRY_S = 2.0
 #: What waits is given up after so long; what was told is forgotten after `keep_days`; how often that is done, seconds.
 GIVE_UP_NS = 24 * HOUR
 TIDY_EVERY_S = 600.0
@@ -43,7 +45,8 @@ log = structlog.get_logger("notifier")
 class NotifierService(Service):
     """Runs `sources` while there is a channel and this process holds the lease (None: nobody else tells), and `always` in any case.
 
-    `reader` names what the intake is fed by, in the table of progress; `owner` says whose a strategy is, and may ask the database.
+    `reader` names what the intake is fed by, in the table of progress; `owner` says whose a strategy is, and may ask the database; `load`
+    loads what sends, which takes a second of a core.
     """
 
     name = "notifier"
@@ -51,13 +54,12 @@ class NotifierService(Service):
     def __init__(
         self, channels: ChannelStore, outbox: Outbox, deliverer: Deliverer, intake: Intake, reader: str,
         sources: Callable[[Progress], Sequence[Source]], *, owner: Callable[[str], int] = lambda strategy: 0,
-        always: Sequence[Source] = (), lease: Lease | None = None, keep_days: int = 30,
+        always: Sequence[Source] = (), lease: Lease | None = None, keep_days: int = 30, load: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.intake = intake
         self.deliverer = deliverer
-        #: Set when channels have changed, by whoever changes them in this process.
-        self.changed = asyncio.Event()
+        self._changed = asyncio.Event()
         self._channels = channels
         self._outbox = outbox
         self._reader = reader
@@ -66,17 +68,28 @@ class NotifierService(Service):
         self._always = always
         self._lease = lease
         self._keep_ns = keep_days * 24 * HOUR
+        self._load = load
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._ready: list[Source] = []
         self._batch: tuple[list[News], int | None] = [], None
         self._trouble = ""
 
     async def start(self) -> None:
-        """Nothing that is decided from now on is missed, where there is a channel already."""
+        """Nothing that is decided from now on is missed, where there is a channel already. What sends is loaded before trading begins."""
+        self._loop = asyncio.get_running_loop()
         try:
-            if self._lease is None and await asyncio.to_thread(self._channels.any_enabled):
-                await self._prepare()
+            if await asyncio.to_thread(self._channels.any_enabled):
+                await asyncio.to_thread(self._load)
+                if self._lease is None:
+                    await self._prepare()
         except StorageError as error:
             log.error("nothing is told for a while", error=str(error))
+
+    def note_change(self) -> None:
+        """Channels have changed: look at once. For any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._changed.set)
+            self._loop.call_soon_threadsafe(self.deliverer.wake)
 
     async def _prepare(self) -> None:
         self._ready = list(self._sources(await asyncio.to_thread(self._outbox.progress, self._reader)))
@@ -102,10 +115,10 @@ class NotifierService(Service):
     async def _tell_while_wanted(self) -> None:
         """Wait until there is a channel and this is the one who tells; then do, until that ends."""
         while not (await asyncio.to_thread(self._channels.any_enabled) and await self._hold()):
-            self.changed.clear()
+            self._changed.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(IDLE_S):
-                    await self.changed.wait()
+                    await self._changed.wait()
         if not self._ready:
             await self._prepare()
         log.info("telling", channels=len(await asyncio.to_thread(self._channels.find)))

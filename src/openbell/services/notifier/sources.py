@@ -1,18 +1,15 @@
-"""Where what is told comes from: the decisions of traders, alerts that came, and how the services stand."""
+"""Where what is told comes from: the decisions of traders, and how the services stand. Alerts are in a room of their own."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic, time_ns
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 import structlog
 
 from openbell.adapters.buses.base import Bus, Subscription
 from openbell.adapters.stores.notification_rows import News
-from openbell.adapters.stores.notifications import Outbox
-from openbell.errors import DataError, StorageError
-from openbell.services.notifier.events import shown
 from openbell.services.notifier.intake import Intake
 from openbell.services.notifier.trading import TradingNews
 from openbell.services.processor.roster import Roster
@@ -20,11 +17,8 @@ from openbell.services.topics.names import COMMANDS
 from openbell.services.trader.service import Decided
 from openbell.services.views import ServiceView
 
-#: How often (seconds) it is looked how the services stand, and how soon something is tried again while the database is away.
+#: How often (seconds) it is looked how the services stand.
 LOOK_S = 1.0
-RETRY_S = 2.0
-#: The group of those who tell of alerts.
-GROUP = "notifier"
 
 log = structlog.get_logger("notifier")
 
@@ -75,47 +69,6 @@ class Decisions:
             trader = self._traders.get(decided.trader)
             news = trader.of(decided.run or self._run, decided.first, decided.commands) if trader is not None else ()
             self._intake.put(news, self._place(decided))
-
-
-class Alerts:
-    """Reads the topic of alerts that came, as a member of a group of its own, and acknowledges what is written down."""
-
-    def __init__(self, bus: Bus, topic: str, outbox: Outbox, told: Callable[[], None], decode: Callable[[Any], Any]) -> None:
-        self.refused = 0
-        self._bus = bus
-        self._topic = topic
-        self._outbox = outbox
-        self._told = told
-        self._decode = decode
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        inbox = self._bus.subscribe(self._topic, GROUP)
-        try:
-            while messages := await inbox.take():
-                await self._write([news for message in messages if (news := self._news(message.payload)) is not None])
-                inbox.ack()
-        finally:
-            inbox.close()
-
-    def _news(self, payload: Any) -> News | None:
-        try:
-            return news_of_alert(self._decode(payload))
-        except DataError as error:
-            self.refused += 1
-            log.warning("alert refused", error=str(error))
-            return None
-
-    async def _write(self, news: list[News]) -> None:
-        """Write it down, however long the database is away: the messages wait with the bus."""
-        while True:
-            try:
-                if await asyncio.to_thread(self._outbox.tell, news):
-                    self._told()
-                return
-            except StorageError as error:
-                log.error("alerts wait to be written down", error=str(error))
-                await asyncio.sleep(RETRY_S)
 
 
 class Services:
@@ -172,16 +125,3 @@ class RemoteServices(Services):
         finally:
             looking.cancel()
             inbox.close()
-
-
-def news_of_alert(alert: Any) -> News:
-    """An alert that came, as something to tell."""
-    compared = f"{alert.symbol} {alert.condition} {alert.target_price:,.10g}".strip()
-    price = alert.triggered_price or None
-    what = compared + (f", at {price:,.10g}" if price is not None else "") + (f": {shown(alert.note)}" if alert.note else "")
-    fields = {
-        "what": what, "alert": alert.id, "symbol": alert.symbol, "condition": alert.condition, "target": alert.target_price, "price": price,
-        "note": alert.note,
-    }  # fmt: skip
-    owner = int(alert.user) if alert.user.isascii() and alert.user.isdigit() else 0
-    return News(f"alert {alert.id} {alert.ts_triggered}", owner, "alert", "warning", alert.ts_triggered, fields)

@@ -10,17 +10,18 @@ import pytest
 
 from openbell.adapters.buses.base import Overflow, Topic
 from openbell.adapters.buses.inprocess import InProcessBus
-from openbell.adapters.messages.alerts import Alert, decode_alert, encode_alert
+from openbell.adapters.messages.alerts import Alert, encode_alert
 from openbell.adapters.notifiers.base import Outcome
 from openbell.errors import StorageError
 from openbell.model import enums
 from openbell.model.commands import COMMAND
 from openbell.services.names import Names
+from openbell.services.notifier.alert_topic import AlertTopic
 from openbell.services.notifier.deliverer import Deliverer
 from openbell.services.notifier.intake import Intake
 from openbell.services.notifier.lease import LEASE_S, Lease
 from openbell.services.notifier.service import NotifierService
-from openbell.services.notifier.sources import Alerts, Decisions, Services
+from openbell.services.notifier.sources import Decisions, Services
 from openbell.services.notifier.trading import TradingNews
 from openbell.services.service import Service
 from openbell.services.supervisor import Supervisor
@@ -61,7 +62,7 @@ class Running:
             decisions.listen()
             return [decisions, Services(self.intake, views)]
 
-        alerts = Alerts(self.bus, ALERTS, scene.outbox, self.deliverer.wake, decode_alert)
+        alerts = AlertTopic(self.bus, ALERTS, scene.outbox, self.deliverer.wake)
         self.service = NotifierService(
             scene.channels, scene.outbox, self.deliverer, self.intake, "notifier r", sources, always=[alerts], lease=lease
         )
@@ -117,7 +118,7 @@ async def test_without_a_channel_nothing_is_read(scene):
             await running.bus.send(COMMANDS, fills(1, number))
         sink = MemorySink()
         scene.channel(sink=sink)
-        running.service.changed.set()
+        running.service.note_change()
         await until(lambda: running.bus.has_subscribers(COMMANDS))
         await running.bus.send(COMMANDS, killed(200))
         await until(lambda: sink.bodies)
@@ -213,7 +214,7 @@ async def test_alerts_of_the_bus(scene):
         await until(lambda: sink.bodies)
         await running.bus.send(ALERTS, encode_alert(alert))
         await until(lambda: running.bus.count(ALERTS).published == 4)
-    assert sink.bodies == ["Alert: AAPL above 150, at 150.25: sell {half}, 2023-11-14 22:13:20 UTC (#1)"]
+    assert sink.bodies == ["Alert: AAPL is at or above 150, at 150.25: sell {half}, 2023-11-14 22:13:20 UTC (#1)"]
 
 
 def test_a_service_that_fails_and_is_back():
