@@ -9,10 +9,13 @@ import httpx2
 import msgspec
 
 from openbell.adapters.buses.inprocess import InProcessBus
+from openbell.adapters.stores.alerts import AlertStore
 from openbell.adapters.stores.candles import SqliteCandleStore
+from openbell.adapters.stores.database import open_database
 from openbell.config import Settings, StrategySettings, TradingSettings
 from openbell.errors import BusError
 from openbell.observability import Metrics
+from openbell.services.alerts.access import StoredAlerts
 from openbell.services.gateway.access import Access
 from openbell.services.gateway.addresses import Proxies
 from openbell.services.gateway.backstage import Backstage
@@ -61,10 +64,11 @@ class Desk:
         self.archive = CandleArchive(SqliteCandleStore(folder / "candles.db"), self.layer)
         self.portfolio = PortfolioService(self.bus, {MAIN: plan}, self.layer.last_price, own=own_accounts(settings))
         self.metrics = Metrics()
+        self.database = open_database(folder / "alerts.db")
         self.owners = Owners(owners_of(settings), user_accounts(settings.trading), accounts)
         self.backstage = Backstage(
             self.names, self.bus, self.archive, self._price, self.portfolio, nobody_trades, lambda: "run-1", list, self.metrics,
-            self.metrics.text, self.owners,
+            self.metrics.text, self.owners, StoredAlerts(AlertStore(self.database), quota=20),
         )  # fmt: skip
         server = settings.server
         self.access = Access(accounts, bool(server.tls_cert or server.proxies), rates_of(settings))
@@ -97,5 +101,6 @@ async def desk(folder: Path, accounts: Any, **server: Any) -> AsyncIterator[Desk
         yield made
     finally:
         made.archive.close()
+        made.database.close()
         if made.access.rates is not None:
             await made.access.rates.close()

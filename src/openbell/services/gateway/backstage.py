@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from openbell.adapters.buses.base import Bus
 from openbell.adapters.feeds.base import EventArray
 from openbell.observability import Metrics
+from openbell.services.alerts.access import Alerts
 from openbell.services.gateway.owners import Owners
 from openbell.services.names import Names
 from openbell.services.portfolio.service import PortfolioService
@@ -35,3 +36,4 @@ class Backstage:
     metrics: Metrics
     metrics_text: Callable[[], bytes]
     owners: Owners = field(default_factory=Owners)
+    alerts: Alerts | None = None

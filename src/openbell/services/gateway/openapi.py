@@ -6,14 +6,14 @@ import msgspec
 from fastapi import FastAPI, Request, Response
 
 from openbell.services import views
-from openbell.services.gateway import account_records
+from openbell.services.gateway import account_records, alert_records
 from openbell.services.gateway.access import COOKIE, PLAIN_COOKIE, Needs, needed_by, needs, routes_of
 from openbell.services.gateway.bodies import tagged
 
 NOTHING = type(None)
 _SHOWN = [
     item
-    for module in (views, account_records)
+    for module in (views, account_records, alert_records)
     for item in vars(module).values()
     if isinstance(item, type) and issubclass(item, msgspec.Struct) and item is not msgspec.Struct
 ]

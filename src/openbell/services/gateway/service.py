@@ -17,6 +17,7 @@ from openbell.services.gateway import errors as gateway_errors
 from openbell.services.gateway import openapi as gateway_openapi
 from openbell.services.gateway.access import Access, Reader, check_routes
 from openbell.services.gateway.addresses import Proxies
+from openbell.services.gateway.alerts import alert_routes
 from openbell.services.gateway.auth import auth_routes
 from openbell.services.gateway.backstage import Backstage
 from openbell.services.gateway.front import Front
@@ -64,7 +65,8 @@ def make_app(backstage: Backstage, hub: Hub, access: Access, settings: ServerSet
     app.state.access = access
     gateway_errors.install(app)
     for routes in (
-        system_routes(backstage, access), market_routes(backstage), trading_routes(backstage), auth_routes(access), people_routes(access),
+        system_routes(backstage, access), market_routes(backstage), trading_routes(backstage), alert_routes(backstage, access),
+        auth_routes(access), people_routes(access),
     ):  # fmt: skip
         app.include_router(routes)
     gateway_openapi.install(app)

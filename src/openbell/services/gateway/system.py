@@ -15,8 +15,9 @@ from openbell.services.views import Check, Health, Services, ServiceView
 
 LINKS = {
     "health": "/health", "price": "/price/{symbol}", "candles": "/candles/{symbol}?timeframe=1m", "portfolio": "/portfolio",
-    "equity": "/portfolio/equity", "orders": "/orders", "movers": "/analytics/movers", "analytics": "/analytics/{symbol}",
-    "strategies": "/strategies", "services": "/services", "metrics": "/metrics", "stream": "/ws",
+    "equity": "/portfolio/equity", "orders": "/orders", "alerts": "/alerts", "sign_in": "/auth/sign-in",
+    "movers": "/analytics/movers", "analytics": "/analytics/{symbol}", "strategies": "/strategies", "services": "/services",
+    "metrics": "/metrics", "stream": "/ws",
 }  # fmt: skip
 
 
