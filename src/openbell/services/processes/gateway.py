@@ -2,10 +2,13 @@
 
 import asyncio
 
+from openbell.adapters.stores.alerts import AlertStore
 from openbell.adapters.stores.candles import open_candles
+from openbell.adapters.stores.database import Database
 from openbell.adapters.stores.redis_speed_layer import RedisSpeedLayer
 from openbell.errors import JournalError
 from openbell.services.accounts.opening import open_accounts
+from openbell.services.alerts.access import Alerts, StoredAlerts
 from openbell.services.gateway.backstage import Backstage
 from openbell.services.gateway.owners import Owners, own_accounts, owners_of
 from openbell.services.gateway.service import GatewayService
@@ -17,6 +20,7 @@ from openbell.services.processes.process import Process, database_place
 from openbell.services.processor.archive import CandleArchive
 from openbell.services.processor.display import AlertReader, ClosedCandleReader, DisplayReader
 from openbell.services.processor.speed_layer import SpeedLayer
+from openbell.services.rpc.opening import alerts_client, serve_all
 from openbell.services.topics.names import ALERTS
 from openbell.services.trader.decisions import DecisionReader
 from openbell.services.trader.requests import RemoteAsk
@@ -60,14 +64,25 @@ async def build(process: Process) -> None:
     owners = Owners(owners_of(settings), user_accounts(settings.trading), accounts)
     backstage = Backstage(
         names, bus, archive, prices.get_price, portfolio, ask, lambda: portfolio.runs[MAIN], lambda: display.services() or process.views(),
-        process.metrics, process.metrics_text, owners,
+        process.metrics, process.metrics_text, owners, _alerts(process, database),
     )  # fmt: skip
+    gateway = GatewayService(backstage, process.opened, None, settings, accounts)
     process.services += [
         portfolio,
         display,
         ClosedCandleReader(bus, edge, names),
         AlertReader(bus, edge.orders, edge.name(ALERTS)),
         ask,
-        GatewayService(backstage, process.opened, None, settings, accounts),
+        gateway,
+        *([serve_all(settings, backstage, accounts, process.is_well)] if settings.grpc.addr else []),
         DecisionReader(bus, edge, process.plans, start),
     ]
+
+
+def _alerts(process: Process, database: Database) -> Alerts:
+    """The alerts service by gRPC; where it has no address, the alerts in the database."""
+    if not process.settings.grpc.alerts_addr:
+        return StoredAlerts(AlertStore(database))
+    client = alerts_client(process.settings)
+    process.stack.push_async_callback(client.close)
+    return client

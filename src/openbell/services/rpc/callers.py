@@ -94,6 +94,11 @@ class Door:
         _current.set(found)
         return found
 
+    async def close(self) -> None:
+        """Let go of what counts calls."""
+        if self._rates is not None:
+            await self._rates.close()
+
     async def again(self, known: Caller, needed: Permission | None) -> None:
         """That a caller may still listen. NotSignedInError when the key has ended, ForbiddenError when it may less than before."""
         if self._accounts is not None and known.origin and needed is not None:

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from openbell.adapters.stores.alerts import AlertStore
 from openbell.config import Settings
-from openbell.observability import Metrics
 from openbell.proto.v1 import (
     alerts_service_pb2,
     alerts_service_pb2_grpc,
@@ -15,37 +15,46 @@ from openbell.proto.v1 import (
     portfolio_service_pb2,
     portfolio_service_pb2_grpc,
 )
-from openbell.services.alerts.access import Alerts
+from openbell.services.accounts.opening import open_accounts
+from openbell.services.alerts.access import Alerts, StoredAlerts
 from openbell.services.gateway.backstage import Backstage
-from openbell.services.gateway.owners import Owners
+from openbell.services.gateway.owners import Owners, owners_of
 from openbell.services.gateway.server import is_loopback
+from openbell.services.plans import user_accounts
 from openbell.services.rpc.alerts import AlertsServicer
 from openbell.services.rpc.alerts_client import AlertsClient
 from openbell.services.rpc.callers import Door, seal
 from openbell.services.rpc.market import MarketDataServicer
 from openbell.services.rpc.orders import OrdersServicer
-from openbell.services.rpc.places import channel_to, check_place
+from openbell.services.rpc.places import channel_to, check_certificates
 from openbell.services.rpc.portfolio import PortfolioServicer
 from openbell.services.rpc.server import Offered, RpcService
+from openbell.services.service import Service
 from openbell.services.stores import sealer_of
 
 if TYPE_CHECKING:
     from openbell.services.accounts.accounts import Accounts
     from openbell.services.gateway.rates import Rates
+    from openbell.services.processes.process import Process
 
 
-def serve_alerts(
-    settings: Settings, alerts: Alerts, owners: Owners, accounts: "Accounts | None", metrics: Metrics, healthy: Callable[[], bool]
-) -> RpcService:
-    """The server of an alerts process, on `grpc.alerts_addr`."""
-    sealer = sealer_of(settings) if accounts is not None else None
-    door = Door(accounts, None if sealer is None else lambda: sealer, _rates(settings))
-    return RpcService("alerts_addr", settings, door, [offer_alerts(alerts, owners, accounts)], metrics, healthy)
+def serve_alerts(process: "Process", store: AlertStore) -> list[Service]:
+    """The server of an alerts process, on `grpc.alerts_addr`, where there is one."""
+    settings = process.settings
+    if not settings.grpc.alerts_addr:
+        return []
+    accounts = open_accounts(settings) if settings.server.sign_in else None
+    door = Door(accounts, None, _rates(settings))
+    if accounts is not None:
+        process.stack.push_async_callback(accounts.close)
+        sealer = sealer_of(settings)
+        door = Door(accounts, lambda: sealer, _rates(settings))
+    owners = Owners(owners_of(settings), user_accounts(settings.trading), accounts)
+    offered = [offer_alerts(StoredAlerts(store), owners, accounts)]
+    return [RpcService("alerts_addr", settings, door, offered, process.metrics, process.is_well)]
 
 
-def serve_all(
-    settings: Settings, backstage: Backstage, alerts: Alerts | None, accounts: "Accounts | None", healthy: Callable[[], bool]
-) -> RpcService:
+def serve_all(settings: Settings, backstage: Backstage, accounts: "Accounts | None", healthy: Callable[[], bool]) -> RpcService:
     """The server of a gateway, or of the platform in one process, on `grpc.addr`."""
     offered = [
         Offered(
@@ -61,8 +70,8 @@ def serve_all(
             portfolio_service_pb2_grpc.add_PortfolioServiceServicer_to_server, PortfolioServicer(backstage),
         ),
     ]  # fmt: skip
-    if alerts is not None:
-        offered.append(offer_alerts(alerts, backstage.owners, accounts))
+    if backstage.alerts is not None:
+        offered.append(offer_alerts(backstage.alerts, backstage.owners, accounts))
     return RpcService("addr", settings, Door(accounts, None, _rates(settings)), offered, backstage.metrics, healthy)
 
 
@@ -76,7 +85,7 @@ def offer_alerts(alerts: Alerts, owners: Owners, accounts: "Accounts | None") ->
 
 def alerts_client(settings: Settings) -> AlertsClient:
     """The way of a gateway to the alerts service, at `grpc.alerts_addr`. ConfigError for settings that make no sense together."""
-    check_place("", settings)
+    check_certificates(settings.grpc)
     sealer = sealer_of(settings) if settings.server.sign_in else None
     vouch = None if sealer is None else lambda owner: seal(sealer, owner)
     return AlertsClient(lambda: channel_to(settings.grpc.alerts_addr, settings.grpc), vouch)

@@ -35,11 +35,8 @@ CHANNEL_OPTIONS = (
 
 def check_place(name: str, settings: Settings) -> None:
     """Raise ConfigError for an address (`addr` or `alerts_addr`) that others can reach, unless they say who they are, over TLS."""
+    check_certificates(settings.grpc)
     tls, address = settings.grpc, getattr(settings.grpc, name)
-    if bool(tls.tls_cert) != bool(tls.tls_key):
-        raise ConfigError("one of grpc.tls_cert and grpc.tls_key is set", "both, or none", "name the files of the certificate and its key")
-    if tls.tls_ca and not tls.tls_cert:
-        raise ConfigError("grpc.tls_ca is set without grpc.tls_cert", "all three", "name the files of the certificate and its key")
     if not address or is_loopback(_host_port(address)[0]):
         return
     reachable = f"grpc.{name} is {address!r}, which other machines can reach"
@@ -52,6 +49,14 @@ def check_place(name: str, settings: Settings) -> None:
             f"{reachable}, and nobody who calls says who that is", "users who sign in, or certificates of those who call",
             "set server.sign_in to true, or grpc.tls_ca",
         )  # fmt: skip
+
+
+def check_certificates(settings: GrpcSettings) -> None:
+    """Raise ConfigError for files that make no sense without each other."""
+    if bool(settings.tls_cert) != bool(settings.tls_key):
+        raise ConfigError("one of grpc.tls_cert and grpc.tls_key is set", "both, or none", "name the files of the certificate and its key")
+    if settings.tls_ca and not settings.tls_cert:
+        raise ConfigError("grpc.tls_ca is set without grpc.tls_cert", "all three", "name the files of the certificate and its key")
 
 
 def needs_certificate(name: str, settings: Settings) -> bool:

@@ -92,6 +92,7 @@ class RpcService(Service):
             await self._health.enter_graceful_shutdown()
             await self._server.stop(GRACE_S)
             self._server = None
+        await self._door.close()
 
     async def _say(self, status: Any) -> None:
         for name in ("", *self._names()):
