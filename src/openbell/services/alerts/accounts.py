@@ -78,6 +78,10 @@ class AccountDesk(Desk):
             symbol, accounts = names.symbols[changed[0]], {names.strategies[index] for index in changed[1]}
             self._tell(int(command["ts"]), list(self._values(symbol if command["kind"] == enums.FILL else "", accounts)))
 
+    def skip(self, trader: str, first: int, commands: Any) -> None:
+        """Take commands without comparing anything, as `take`."""
+        self.ledgers[trader].skip(first, commands, self.names[trader])
+
     def _values(self, symbol: str, accounts: set[str] | None) -> Iterator[tuple[int, float]]:
         """What streams are told when these accounts are worth something else and hold more or less of a symbol; None: how all stand."""
         for (kind, own, names), stream in self._meters.items():

@@ -5,6 +5,7 @@ from math import floor
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from openbell.errors import JournalError
 from openbell.model import enums
@@ -52,11 +53,24 @@ class Ledger(msgspec.Struct, array_like=True):
 
         JournalError when one is missing before them.
         """
-        if first > self.index:
-            raise JournalError(f"commands {self.index} to {first - 1} of the run {self.run} are missing", "every command, in order")
+        self._refuse_gap(first)
         for command in commands[self.index - first :]:
             yield command
             self.index += 1
+
+    def skip(self, first: int, commands: Any, names: Names) -> None:
+        """Take commands, of which the first has this index, where only how it stands in the end counts. JournalError as for `fresh`."""
+        self._refuse_gap(first)
+        fresh = commands[self.index - first :]
+        candles = np.flatnonzero(fresh["kind"] == enums.CANDLE)[::-1]
+        _, latest = np.unique(fresh["instrument"][candles], return_index=True)
+        for row in sorted([*np.flatnonzero(fresh["kind"] == enums.FILL).tolist(), *candles[latest].tolist()]):
+            self.take(fresh[row], names)
+        self.index += len(fresh)
+
+    def _refuse_gap(self, first: int) -> None:
+        if first > self.index:
+            raise JournalError(f"commands {self.index} to {first - 1} of the run {self.run} are missing", "every command, in order")
 
     def take(self, command: Any, names: Names) -> tuple[int, Collection[int]] | None:
         """One command. Returns the instrument whose holding or price it changes, and the accounts whose worth; None for no change."""

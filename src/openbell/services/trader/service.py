@@ -20,7 +20,7 @@ from openbell.errors import UsageError
 from openbell.model import enums
 from openbell.services.plans import MAIN
 from openbell.services.service import Service
-from openbell.services.topics.names import COMMANDS, REQUESTS, TICKS
+from openbell.services.topics.names import COMMANDS, JOURNALED, REQUESTS, TICKS
 from openbell.services.trader.intake import concatenated
 from openbell.services.trader.trader import Trader
 
@@ -43,6 +43,14 @@ class Decided:
     trader: str = MAIN
     run: str = ""
     offset: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Journaled:
+    """Events that are in the journal, and the place of the first in the order of the run; their own `seq` says nothing."""
+
+    first: int
+    events: EventArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +139,10 @@ class TraderService(Service):
             if seq - self.trader.seq >= EVENTS_MAX:
                 break
         if parts:
-            await self._commit(concatenated(parts), cursor)
+            events, first = concatenated(parts), self.trader.seq + 1
+            await self._commit(events, cursor)
+            if self._bus.has_subscribers(JOURNALED):
+                await self._bus.send(JOURNALED, Journaled(first, events))
             if cursor and self._on_journaled is not None:
                 self._on_journaled(cursor)
             await self._hand_out()
