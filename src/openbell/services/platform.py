@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from openbell.adapters.buses.inprocess import InProcessBus
 from openbell.adapters.feeds.base import Feed
@@ -18,12 +19,16 @@ from openbell.services.plans import MAIN, user_accounts
 from openbell.services.portfolio.service import PortfolioService
 from openbell.services.processor.processor import ProcessorService
 from openbell.services.service import Service
+from openbell.services.stores import place_of
 from openbell.services.supervisor import Supervisor
 from openbell.services.topics.names import topics
 from openbell.services.trader.asking import LocalAsk
 from openbell.services.trader.service import TraderService
 from openbell.services.trader.trader import Trader
 from openbell.services.views import Price, ServiceView
+
+if TYPE_CHECKING:
+    from openbell.services.alerts.local import LocalAlerts
 
 #: Events between two checkpoints of the state: some tens of milliseconds of stepping after a crash.
 CHECKPOINT_EVENTS = 50_000
@@ -52,6 +57,7 @@ class Platform:
 
     def add_gateway(self, opened: socket.socket, metrics: socket.socket | None, settings: Settings) -> None:
         """Serve on sockets that are open already. The gateway starts before the trader, and stops after it."""
+        from openbell.services.alerts.access import StoredAlerts
         from openbell.services.gateway.backstage import Backstage
         from openbell.services.gateway.owners import Owners, owners_of
         from openbell.services.gateway.service import GatewayService
@@ -69,13 +75,28 @@ class Platform:
         async def price(symbol: str) -> Price | None:
             return layer.prices.get(symbol)
 
+        alerts = self._alerts(settings)
         backstage = Backstage(
             self.names, self.bus, self.processor.archive, price, self.portfolio, LocalAsk(self.bus, self.trader),
-            lambda: self.trader.trader.id, self.views, self.metrics, self.metrics_text, owners,
+            lambda: self.trader.trader.id, self.views, self.metrics, self.metrics_text, owners, StoredAlerts(alerts.open_store),
         )  # fmt: skip
         gateway = GatewayService(backstage, opened, metrics, settings, accounts)
         notifier = self._notifier(settings)
-        self.supervisor = Supervisor(self.bus, [self.processor, self.portfolio, gateway, notifier, self.trader, self.feed])
+        self.supervisor = Supervisor(self.bus, [self.processor, self.portfolio, alerts, gateway, notifier, self.trader, self.feed])
+
+    def _alerts(self, settings: Settings) -> "LocalAlerts":
+        """Watches alerts, where somebody has some."""
+        from openbell.services.alerts.local import LocalAlerts
+
+        run, candles = self.trader.trader.id, self.processor.archive.store
+        began_ns = self.journal.run(run).created_ns
+        alerts = LocalAlerts(self.bus, self.names.plan, run, began_ns, place_of(settings.database), candles)
+        if alerts.follows:
+            for batch in self.journal.batches(run):
+                alerts.catch_up(batch)
+        else:
+            alerts.begin_at(self.trader.trader.seq, self.portfolio.replicas[MAIN])
+        return alerts
 
     def _notifier(self, settings: Settings) -> Service:
         """Tells people what happens, where somebody wants to hear of it."""

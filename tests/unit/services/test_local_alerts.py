@@ -59,7 +59,7 @@ class Run:
         self.bus = InProcessBus()
         self.bus.declare(*topics(1000))
         self.views = self.bus.subscribe(VIEWS)
-        self.alerts = LocalAlerts(self.bus, PLAN, self.name, self.place, self.candles)
+        self.alerts = LocalAlerts(self.bus, PLAN, self.name, 1, self.place, self.candles)
         for batch in self.journal.batches("r1"):
             self.alerts.catch_up(batch)
         self.sent = []

@@ -5,7 +5,7 @@ before who the caller is, and what she may do.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from msgspec.structs import replace
@@ -57,12 +57,16 @@ class Alerts(Protocol):
 
 
 class StoredAlerts:
-    """See `Alerts`: those of a store, asked in threads."""
+    """See `Alerts`: those of a store, asked in threads; or of one that is opened when it is needed."""
 
-    def __init__(self, store: AlertStore, quota: int | None = QUOTA) -> None:
-        self._store = store
+    def __init__(self, store: AlertStore | Callable[[], AlertStore], quota: int | None = QUOTA) -> None:
+        self._open = store if callable(store) else lambda: store
         self._quota = quota
         self._looking: asyncio.Task[int] | None = None
+
+    @property
+    def _store(self) -> AlertStore:
+        return self._open()
 
     async def create(self, owner: int, wanted: NewAlert, request: str = "") -> AlertRow:
         """See `Alerts`."""

@@ -20,8 +20,8 @@ from openbell.adapters.stores.progress import Progress
 from openbell.engine.plan import Plan
 from openbell.errors import DataError, FencedError, JournalError
 from openbell.services.alerts.accounts import AccountDesk, Kept
+from openbell.services.alerts.desk import NOTICE_EVERY_S
 from openbell.services.alerts.ledger import Ledger
-from openbell.services.alerts.service import NOTICE_EVERY_S
 from openbell.services.portfolio.replica import Replica
 from openbell.services.service import Service
 from openbell.services.topics.shares import Shares

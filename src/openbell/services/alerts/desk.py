@@ -10,6 +10,9 @@ from openbell.model.alerts import EXPIRED, LAST, NOBODY
 from openbell.services.alerts.rules import key_of, rows_of
 from openbell.services.alerts.schedules import hours_around
 
+#: How often (seconds) it is looked whether users have added, changed or removed alerts.
+NOTICE_EVERY_S = 0.5
+
 
 class Desk:
     """Base of the desks: who has one says which book an alert is in. Not safe for two threads at once."""

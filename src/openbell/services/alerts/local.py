@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import msgspec
@@ -24,13 +25,14 @@ from openbell.adapters.stores.progress import Progress
 from openbell.engine.plan import Plan
 from openbell.model import enums
 from openbell.services.alerts.accounts import AccountDesk, Kept
+from openbell.services.alerts.desk import NOTICE_EVERY_S
 from openbell.services.alerts.history import History
 from openbell.services.alerts.ledger import Ledger
 from openbell.services.alerts.prepare import load_board, prepare_board
-from openbell.services.alerts.service import NOTICE_EVERY_S
 from openbell.services.alerts.shown import shown_event
 from openbell.services.alerts.symbols import SymbolDesk, stored
 from openbell.services.plans import MAIN
+from openbell.services.portfolio.replica import Replica
 from openbell.services.service import Service
 from openbell.services.topics.names import COMMANDS, JOURNALED, VIEWS
 from openbell.services.topics.paced import Paced
@@ -42,26 +44,31 @@ TOLD_MAX = 500
 
 
 class LocalAlerts(Service):
-    """Watches the alerts in the database at `place` while a run goes on. Before it starts, `catch_up` brings what the journal has."""
+    """Watches the alerts in the database at `place` while a run goes on, which began at a time (ns): another one may have its name.
+
+    Before it starts, `catch_up` brings what the journal has.
+    """
 
     name = "alerts"
     reads = (JOURNALED, COMMANDS)
 
-    def __init__(self, bus: Bus, plan: Plan, run: str, place: Path | Address, candles: CandleStore | None = None) -> None:
+    def __init__(self, bus: Bus, plan: Plan, run: str, began_ns: int, place: Path | Address, candles: CandleStore | None = None) -> None:
         super().__init__()
         self.triggered = 0
         self._bus = bus
         self._plan = plan
+        self._run = run
         self._place = place
         self._inbox = bus.subscribe((JOURNALED, COMMANDS))
         self._history = History(candles) if candles is not None else None
         self._database: Database | None = None
         self._store: AlertStore | None = None
-        self._ticks = Progress(f"alerts {run}")
-        self._decisions = Progress(f"alerts of accounts {run}")
+        self._ticks = Progress(f"alerts {run} of {began_ns}")
+        self._decisions = Progress(f"alerts of accounts {run} of {began_ns}")
         self._desk: SymbolDesk | None = None
         self._accounts = AccountDesk({MAIN: plan})
         self._accounts.begin(MAIN, Ledger.begin(run, self._accounts.names[MAIN]))
+        self._alone = Lock()
         self._seq = 0
         self._revision = 0
         self._preparing: asyncio.Task[None] | None = None
@@ -71,10 +78,11 @@ class LocalAlerts(Service):
 
     def open_store(self) -> AlertStore:
         """The alerts of this platform; the database is made when there is none yet."""
-        if self._store is None:
-            self._database = open_database(self._place)
-            self._store = AlertStore(self._database)
-        return self._store
+        with self._alone:
+            if self._store is None:
+                self._database = open_database(self._place)
+                self._store = AlertStore(self._database)
+            return self._store
 
     def _begin(self, store: AlertStore) -> None:
         """Where the database says that the run was left."""
@@ -98,6 +106,16 @@ class LocalAlerts(Service):
         for item in self._plan.listings:
             self._desk.open(item.symbol, kept.get(item.symbol))
         self._desk.change(rows)
+
+    @property
+    def follows(self) -> bool:
+        """Whether there are alerts, to which the journal's batches matter."""
+        return self._desk is not None or self._accounts.board.standing > 0
+
+    def begin_at(self, seq: int, replica: Replica) -> None:
+        """Where the run stands, in place of its batches when there are no alerts."""
+        self._seq = seq
+        self._accounts.begin(MAIN, Ledger.of(self._run, replica))
 
     def catch_up(self, batch: Batch) -> None:
         """Take a batch of the journal, before the service runs. Where alerts stood at no time before, they begin with what comes next."""

@@ -21,14 +21,12 @@ from openbell.adapters.stores.progress import Progress
 from openbell.errors import DataError, FencedError
 from openbell.model import enums
 from openbell.model.plan import Listing
+from openbell.services.alerts.desk import NOTICE_EVERY_S
 from openbell.services.alerts.history import History
 from openbell.services.alerts.symbols import Kept, SymbolDesk, stored
 from openbell.services.service import Service
 from openbell.services.topics.shares import Shares
 from openbell.services.trader.intake import EventArray, by_symbol, concatenated
-
-#: How often (seconds) it is looked whether users have added, changed or removed alerts.
-NOTICE_EVERY_S = 0.5
 
 log = structlog.get_logger("alerts")
 

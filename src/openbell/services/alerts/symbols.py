@@ -1,11 +1,11 @@
 """The desk of symbols: alerts on prices and on what follows from ticks, and what has to be stored of each symbol."""
 
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
-from openbell.adapters.messages.ticks import Part
 from openbell.adapters.stores.alert_rows import Standing
 from openbell.alerts.board import Array
 from openbell.alerts.gauges import Candle, Gauge
@@ -13,6 +13,9 @@ from openbell.model.alerts import BEFORE
 from openbell.model.plan import Listing
 from openbell.services.alerts.desk import Desk
 from openbell.services.topics.places import Places, Reached
+
+if TYPE_CHECKING:
+    from openbell.adapters.messages.ticks import Part
 
 
 class Kept(msgspec.Struct, array_like=True):
@@ -55,7 +58,7 @@ class SymbolDesk(Desk):
         """When its state was kept."""
         return book in self._continued
 
-    def fresh(self, part: Part) -> Array:
+    def fresh(self, part: "Part") -> Array:
         """The events of a message about an open symbol that were not taken yet; they count as taken from now on."""
         self._raw.pop(part.symbol, None)
         return self.places[part.symbol].fresh(part)
