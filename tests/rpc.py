@@ -34,6 +34,7 @@ from tests.accounts import add_user
 
 #: How long (seconds) a call of a test may take.
 CALL_S = 10.0
+SYMBOLS = {"AAPL", "MSFT", "BTCUSDT", "ETHUSDT"}
 SEALER = Sealer(b"s" * 32)
 
 
@@ -68,7 +69,7 @@ async def alerts_server(
     """A server with AlertsService over a SQLite file."""
     database = open_database(place)
     store = AlertStore(database)
-    offered = [offer_alerts(StoredAlerts(store), owners or Owners(accounts=accounts), accounts)]
+    offered = [offer_alerts(StoredAlerts(store), SYMBOLS, owners or Owners(accounts=accounts), accounts)]
     found = wanted or settings(accounts is not None)
     service = RpcService("alerts_addr", found, Door(accounts, lambda: SEALER, **door), offered, Metrics(), lambda: True)
     await service.start()

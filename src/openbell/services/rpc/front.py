@@ -20,8 +20,9 @@ from urllib.parse import unquote
 import grpc
 import grpc.aio
 import structlog
+from google.protobuf.message import DecodeError
 
-from openbell.errors import ThrottledError
+from openbell.errors import ThrottledError, UsageError
 from openbell.services.accounts.callers import Caller
 from openbell.services.rpc.callers import METHODS, Door
 from openbell.services.rpc.statuses import status_of
@@ -33,6 +34,7 @@ STREAMS_MAX, STREAMS_OF_USER_MAX = 256, 16
 #: How often (seconds) it is looked whether who listens may still do so.
 LOOK_EVERY_S = 2.0
 REQUEST_ID = "x-request-id"
+Read = Callable[[Any], Any]
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 log = structlog.get_logger("rpc")
@@ -60,30 +62,36 @@ class Front(grpc.aio.ServerInterceptor):
         found: Any = await continuation(handler_call_details)
         if found is None:
             return None
-        coders = {"request_deserializer": found.request_deserializer, "response_serializer": found.response_serializer}
+        answers = found.response_serializer
+        if found.request_streaming:
+            assert found.response_streaming, "no method takes a stream and answers once"
+            call = self._stream(method, found.stream_stream, lambda requests: requests)
+            return grpc.stream_stream_rpc_method_handler(call, found.request_deserializer, answers)
+        # The bytes are looked at when it is known who sent them.
         if found.response_streaming:
-            make = grpc.stream_stream_rpc_method_handler if found.request_streaming else grpc.unary_stream_rpc_method_handler
-            return make(self._stream(method, found.stream_stream or found.unary_stream), **coders)
-        assert not found.request_streaming, "no method takes a stream and answers once"
-        return grpc.unary_unary_rpc_method_handler(self._unary(method, found.unary_unary), **coders)
+            call = self._stream(method, found.unary_stream, _reader(found.request_deserializer))
+            return grpc.unary_stream_rpc_method_handler(call, None, answers)
+        return grpc.unary_unary_rpc_method_handler(
+            self._unary(method, found.unary_unary, _reader(found.request_deserializer)), None, answers
+        )
 
-    def _unary(self, method: str, behaviour: Any) -> Any:
-        async def call(request: Any, context: Context) -> Any:
+    def _unary(self, method: str, behaviour: Any, read: Read) -> Any:
+        async def call(request: bytes, context: Context) -> Any:
             async with self._around(method, context):
                 left: Any = context.time_remaining()
                 async with asyncio.timeout(CALL_S if left is None else min(left, CALL_S)):
-                    return await behaviour(request, context)
+                    return await behaviour(read(request), context)
 
         return call
 
-    def _stream(self, method: str, behaviour: Any) -> Any:
+    def _stream(self, method: str, behaviour: Any, read: Read) -> Any:
         async def call(request: Any, context: Context) -> None:
             async with self._around(method, context) as caller:
                 user = caller.user_id if caller is not None else 0
                 if len(self._streams) >= STREAMS_MAX or (user and self._streams.count(user) >= STREAMS_OF_USER_MAX):
                     raise ThrottledError("too many streams are open", f"at most {STREAMS_OF_USER_MAX} of a user", "close one")
                 self._streams.append(user)
-                writing = asyncio.create_task(_write(behaviour(request, context), context))
+                writing = asyncio.create_task(_write(behaviour(read(request), context), context))
                 try:
                     while not (await asyncio.wait({writing}, timeout=LOOK_EVERY_S))[0]:
                         if caller is not None:
@@ -130,6 +138,18 @@ class Front(grpc.aio.ServerInterceptor):
         if logging.getLogger("rpc").isEnabledFor(level):
             name = caller.name if caller is not None else ""
             log.log(level, "call", method=method, code=code.name, ms=round(1000 * seconds, 1), caller=name, address=address)
+
+
+def _reader(read: Read) -> Read:
+    """What makes a message of bytes; UsageError when they are none."""
+
+    def decoded(request: bytes) -> Any:
+        try:
+            return read(request)
+        except DecodeError:
+            raise UsageError("the request is no message of this method", "one of the contract openbell.v1") from None
+
+    return decoded
 
 
 async def _write(made: Any, context: Context) -> None:

@@ -1,6 +1,6 @@
 """The gRPC server of each kind of process, with what it serves, and the way of a gateway to the alerts service."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from openbell.adapters.stores.alerts import AlertStore
@@ -15,15 +15,17 @@ from openbell.proto.v1 import (
     portfolio_service_pb2,
     portfolio_service_pb2_grpc,
 )
+from openbell.services.accounts.callers import Caller
 from openbell.services.accounts.opening import open_accounts
 from openbell.services.alerts.access import Alerts, StoredAlerts
+from openbell.services.alerts.callers import CallerAlerts
 from openbell.services.gateway.backstage import Backstage
 from openbell.services.gateway.owners import Owners, owners_of
 from openbell.services.gateway.server import is_loopback
 from openbell.services.plans import user_accounts
 from openbell.services.rpc.alerts import AlertsServicer
 from openbell.services.rpc.alerts_client import AlertsClient
-from openbell.services.rpc.callers import Door, seal
+from openbell.services.rpc.callers import Door, Vouched, seal
 from openbell.services.rpc.market import MarketDataServicer
 from openbell.services.rpc.orders import OrdersServicer
 from openbell.services.rpc.places import channel_to, check_certificates
@@ -50,7 +52,8 @@ def serve_alerts(process: "Process", store: AlertStore) -> list[Service]:
         sealer = sealer_of(settings)
         door = Door(accounts, lambda: sealer, _rates(settings))
     owners = Owners(owners_of(settings), user_accounts(settings.trading), accounts)
-    offered = [offer_alerts(StoredAlerts(store), owners, accounts)]
+    symbols = {listing.symbol for listing in process.listings}
+    offered = [offer_alerts(StoredAlerts(store), symbols, owners, accounts)]
     return [RpcService("alerts_addr", settings, door, offered, process.metrics, process.is_well)]
 
 
@@ -71,16 +74,22 @@ def serve_all(settings: Settings, backstage: Backstage, accounts: "Accounts | No
         ),
     ]  # fmt: skip
     if backstage.alerts is not None:
-        offered.append(offer_alerts(backstage.alerts, backstage.owners, accounts))
+        offered.append(offer_alerts(backstage.alerts, backstage.names.instruments, backstage.owners, accounts))
     return RpcService("addr", settings, Door(accounts, None, _rates(settings)), offered, backstage.metrics, healthy)
 
 
-def offer_alerts(alerts: Alerts, owners: Owners, accounts: "Accounts | None") -> Offered:
+def offer_alerts(alerts: Alerts, symbols: Collection[str], owners: Owners, accounts: "Accounts | None") -> Offered:
     """AlertsService over alerts, of this process or of another."""
+
+    async def visible(caller: Caller) -> frozenset[str] | None:
+        """The gateway that vouches for a caller has looked."""
+        return None if isinstance(caller, Vouched) else await owners.visible(caller)
+
     return Offered(
         alerts_service_pb2.DESCRIPTOR.services_by_name["AlertsService"],
-        alerts_service_pb2_grpc.add_AlertsServiceServicer_to_server, AlertsServicer(alerts, owners, accounts),
-    )  # fmt: skip
+        alerts_service_pb2_grpc.add_AlertsServiceServicer_to_server,
+        AlertsServicer(CallerAlerts(alerts, symbols, visible, accounts)),
+    )
 
 
 def alerts_client(settings: Settings) -> AlertsClient:

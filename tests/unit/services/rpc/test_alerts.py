@@ -100,6 +100,7 @@ async def test_the_id_of_a_request_makes_one_alert(alerts):
         ("CreateAlert", crossing(condition=0), "INVALID_ARGUMENT", "the condition of an alert is missing; expected one of above, below"),
         ("CreateAlert", crossing(condition=99), "INVALID_ARGUMENT", "the condition of an alert is 99"),
         ("CreateAlert", crossing(symbol=""), "INVALID_ARGUMENT", "an alert without a symbol"),
+        ("CreateAlert", crossing(symbol="APPL"), "NOT_FOUND", "there is no symbol 'APPL'. Did you mean 'AAPL'?"),
         ("CreateAlert", crossing(symbol="A\x00B"), "INVALID_ARGUMENT", "the symbol of an alert"),
         ("CreateAlert", crossing(spec="{"), "INVALID_ARGUMENT", "the spec of an alert is not understood"),
         ("CreateAlert", crossing(spec='{"window_s":"x"}'), "INVALID_ARGUMENT", "the spec of an alert is not understood"),
