@@ -124,6 +124,10 @@ class LocalNotifier(Service):
     def _reader(self) -> str:
         return f"notifier of {self._run}"
 
+    def progress(self) -> dict[str, int]:
+        """How far it is."""
+        return self._inner.progress() if self._inner is not None else {"telling": 0}
+
     def view(self) -> ServiceView:
         """How it stands."""
         self.processed = self._inner.processed if self._inner is not None else 0

@@ -9,7 +9,7 @@ from openbell.services.names import Names
 from openbell.services.notifier.alert_topic import AlertTopic
 from openbell.services.notifier.assembly import Assembly
 from openbell.services.notifier.service import NotifierService
-from openbell.services.notifier.sources import Decisions, RemoteServices, Source
+from openbell.services.notifier.sources import Decisions, RemoteServices, Services, Source
 from openbell.services.notifier.trading import TradingNews
 from openbell.services.plans import MAIN
 from openbell.services.topics.names import ALERTS, COMMANDS, SERVICES
@@ -24,19 +24,19 @@ def remote_notifier(process: "Process") -> NotifierService:
     """It follows all traders over the bus, from where the database says, and alerts as a member of a group."""
     edge, parts = process.edge, Assembly(process.settings, process.database())
     alerts = AlertTopic(edge.orders, edge.name(ALERTS), parts.outbox, parts.deliverer.wake)
+    heard = RemoteServices(edge.control, edge.name(SERVICES))
     reader = f"notifier of {edge.name(COMMANDS)}"
-    return parts.service(reader, partial(_sources, process, parts), [alerts], edge.name("notifier"))
+    return parts.service(reader, partial(_sources, process, parts, heard), [alerts, heard], edge.name("notifier"))
 
 
-def _sources(process: "Process", parts: Assembly, known: Progress) -> list[Source]:
-    """The first time, what is decided from then on counts."""
+def _sources(process: "Process", parts: Assembly, heard: RemoteServices, known: Progress) -> list[Source]:
+    """Of the one who tells. The first time, what is decided from then on counts."""
     traders = {trader: TradingNews(Names(plan, "" if trader == MAIN else trader)) for trader, plan in process.plans.items()}
     start: Start = {0: known.position} if known.state else "new"
     decisions = Decisions(process.bus, parts.intake, traders, _behind)
     decisions.listen()
     follower = DecisionReader(process.bus, process.edge, process.plans, start)
-    services = RemoteServices(parts.intake, process.edge.control, process.edge.name(SERVICES))
-    return [decisions, follower, services]
+    return [decisions, follower, Services(parts.intake, heard.views)]
 
 
 def _behind(decided: Decided) -> int:

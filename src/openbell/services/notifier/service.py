@@ -72,6 +72,7 @@ class NotifierService(Service):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready: list[Source] = []
         self._batch: tuple[list[News], int | None] = [], None
+        self._position = 0
         self._trouble = ""
 
     async def start(self) -> None:
@@ -171,6 +172,7 @@ class NotifierService(Service):
                 await asyncio.sleep(RETRY_S)
                 continue
             self._batch = [], None
+            self._position = max(self._position, position or 0)
             self.processed += count
             if count:
                 self.deliverer.wake()
@@ -203,6 +205,10 @@ class NotifierService(Service):
                 await self.write_down()
                 if self._lease is not None:
                     await asyncio.to_thread(self._lease.release, time_ns())
+
+    def progress(self) -> dict[str, int]:
+        """Whether this process tells, the place of its reader that is stored, and what it wrote down and sent."""
+        return {"telling": int(bool(self._ready)), "position": self._position, "told": self.processed, "sent": self.deliverer.sent}
 
     @property
     def detail(self) -> str:

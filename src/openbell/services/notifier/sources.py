@@ -102,19 +102,17 @@ class Services:
         return News(f"service {name} {state} {now}", 0, "disconnect", "info" if state == "is back" else "critical", now, fields)
 
 
-class RemoteServices(Services):
-    """The same of the services of all processes, which say so on a topic of the control bus."""
+class RemoteServices:
+    """Hears how the services of all processes stand, which say so on a topic of the control bus."""
 
-    def __init__(self, intake: Intake, bus: Bus, topic: str) -> None:
+    def __init__(self, bus: Bus, topic: str) -> None:
         self._roster = Roster()
-        super().__init__(intake, lambda: self._roster.views(monotonic()))
         self._bus = bus
         self._topic = topic
 
     async def run(self) -> None:
         """Until cancelled."""
         inbox = self._bus.subscribe(self._topic)
-        looking = asyncio.create_task(super().run())
         try:
             while messages := await inbox.take():
                 for message in messages:
@@ -123,5 +121,8 @@ class RemoteServices(Services):
                     except msgspec.DecodeError as error:
                         log.warning("message refused", topic=message.topic, error=str(error))
         finally:
-            looking.cancel()
             inbox.close()
+
+    def views(self) -> list[ServiceView]:
+        """All that were heard of; one that is silent has failed."""
+        return self._roster.views(monotonic())
