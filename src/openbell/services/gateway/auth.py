@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from fastapi import APIRouter, Request, Response
 
-from openbell.errors import CodeNeededError, ForbiddenError, NotSignedInError, UnknownNameError
+from openbell.errors import CodeNeededError, ForbiddenError, NotSignedInError, UnknownNameError, UsageError
 from openbell.model.time import MILLISECOND
 from openbell.services.accounts.callers import PERMISSIONS, Caller
 from openbell.services.gateway.access import Access, Anybody, Reader
@@ -126,6 +126,8 @@ def auth_routes(access: Access) -> APIRouter:
     async def remove_totp(request: Request, caller: Reader) -> Response:
         """No second factor from now on; every other session of the user ends. Needs a step-up."""
         accounts, given = access.accounts, await body_of(request, CodeGiven)
+        if caller.via == "session" and not caller.second_factor:
+            raise UsageError("there is no second factor", "one to take away")
         with _proving():
             await accounts.second_factor.remove(caller, given.code, request.state.address)
         return Response(status_code=204)
