@@ -88,7 +88,7 @@ def test_a_user_from_the_first_row_to_a_profile(users):
 def test_a_name_is_given_once(users, audit):
     """Also to many who want it at once; those who do not get it leave no row in the log."""
     with ThreadPoolExecutor(4) as threads:
-        made = [threads.submit(add, users, "anna", "viewer") for _ in range(6)]
+        made = [threads.submit(users.create, NewUser("anna", "viewer", number), entry(ts=number)) for number in range(6)]
     refused = [one.exception() for one in made if one.exception() is not None]
     assert [type(one) for one in refused] == [UsageError] * 5
     assert len(users.all()) == len(audit.latest(10)) == 1
