@@ -113,11 +113,18 @@ class StoredAlerts:
         """The same a moment later; however many wait, the database is asked once."""
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look())
+            self._looking.add_done_callback(_note)
         return await asyncio.shield(self._looking)
 
     async def _look(self) -> int:
         await asyncio.sleep(LOOK_EVERY_S)
         return await self._latest()
+
+
+def _note(looked: asyncio.Task[int]) -> None:
+    """What went wrong is told to those who wait, if anybody still does."""
+    if not looked.cancelled():
+        looked.exception()
 
 
 def confined(wanted: NewAlert, visible: frozenset[str] | None) -> NewAlert:
