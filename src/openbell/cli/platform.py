@@ -72,6 +72,10 @@ def serve_demo(speed: float, port: int | None, data_dir: Path | None, source: st
 def open_sockets(settings: Settings, other_port: str, metrics_required: bool, say: Callable[[str], None]) -> Sockets:
     """The sockets, taken before anything slow begins. Metrics that are not required and have no port are told with a line."""
     check_host(settings.server)
+    if settings.grpc.enabled:
+        from openbell.services.rpc.places import check_place
+
+        check_place("addr", settings)
     gateway = listen(settings.server.host, settings.server.port, f"stop it, or choose another port: {other_port}")
     if not settings.metrics.addr:
         return Sockets(gateway, None)

@@ -82,7 +82,12 @@ class Platform:
         )  # fmt: skip
         gateway = GatewayService(backstage, opened, metrics, settings, accounts)
         notifier = self._notifier(settings)
-        self.supervisor = Supervisor(self.bus, [self.processor, self.portfolio, alerts, gateway, notifier, self.trader, self.feed])
+        serving: list[Service] = [gateway]
+        if settings.grpc.enabled and settings.grpc.addr:
+            from openbell.services.rpc.opening import serve_all
+
+            serving.append(serve_all(settings, backstage, accounts, self.is_well))
+        self.supervisor = Supervisor(self.bus, [self.processor, self.portfolio, alerts, *serving, notifier, self.trader, self.feed])
 
     def _alerts(self, settings: Settings) -> "LocalAlerts":
         """Watches alerts, where somebody has some."""
@@ -134,6 +139,10 @@ class Platform:
     def views(self) -> list[ServiceView]:
         """How every service stands."""
         return [service.view() for service in self.supervisor.services]
+
+    def is_well(self) -> bool:
+        """Whether every service runs, or has come to its end."""
+        return all(service.state in ("running", "done") for service in self.supervisor.services)
 
     def metrics_text(self) -> bytes:
         """The metrics, with what the services and the kernel count by themselves brought up to date."""
