@@ -119,6 +119,10 @@ class ChannelStore:
         found = self._database.run(lambda sql: sql.select(query, (url, shown, row.id, row.changed)))
         return _found(found)[0] if found else None
 
+    def resealed(self, id: int, old: bytes, new: bytes) -> None:
+        """The same address, sealed with another key; nothing when it is another address by now."""
+        self._database.run(lambda sql: sql.execute("UPDATE channels SET url = ? WHERE id = ? AND url = ?", (new, id, old)))
+
     # Words.
 
     def templates(self, owner: int) -> dict[str, str]:

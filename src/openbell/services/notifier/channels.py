@@ -119,9 +119,15 @@ class Channels:
         return outcome
 
     def sink(self, row: ChannelRow) -> Sink:
-        """Where a channel leads. Raises also what `Sealer.open` does, and ConfigError when what sends is not installed."""
-        url = self._sealer().open(self._store.sealed(row.id), context_of(row.owner))
-        return open_sink(url.decode(), self._allow_private)
+        """Where a channel leads; its address is sealed anew when there is a newer key.
+
+        Raises also what `Sealer.open` does, and ConfigError when what sends is not installed.
+        """
+        sealer, sealed = self._sealer(), self._store.sealed(row.id)
+        url = sealer.open(sealed, context_of(row.owner)).decode()
+        if not sealer.is_newest(sealed):
+            self._store.resealed(row.id, sealed, sealer.seal(url, context_of(row.owner)))
+        return open_sink(url, self._allow_private)
 
     def reseal(self, row: ChannelRow, url: str) -> ChannelRow | None:
         """The sink of a channel says that it has another address; None when the owner has changed the channel meanwhile."""

@@ -36,6 +36,8 @@ RETRY_S = 2.0
 GIVE_UP_NS = 24 * HOUR
 TIDY_EVERY_S = 600.0
 LAST_WORDS_S = 2.0
+#: Things in one transaction.
+PART = 500
 #: Kept with the place of a reader: from then on everything counts.
 BEGUN = b"begun"
 
@@ -178,7 +180,16 @@ class NotifierService(Service):
                 self.deliverer.wake()
 
     def _store(self, news: Sequence[News], position: int | None) -> int:
-        news = [replace(one, owner=self._owner(one.fields["strategy"])) if one.fields.get("strategy") else one for one in news]
+        """What is critical first, in parts, so that it is told while the rest is still written; the reader's place with the last part."""
+        urgent = [one for one in news if one.severity == "critical"]
+        news = [self._owned(one) for one in (*urgent, *(one for one in news if one.severity != "critical"))]
+        count = 0
+        while len(news) > PART:
+            count += self._outbox.tell(news[:PART])
+            news = news[PART:]
+        return count + self._tell_last(news, position)
+
+    def _tell_last(self, news: Sequence[News], position: int | None) -> int:
         known = self._outbox.progress(self._reader)
         if position is None or (position <= known.position and known.state):
             return self._outbox.tell(news)
@@ -186,6 +197,10 @@ class NotifierService(Service):
             return self._outbox.tell(news, known.advance(max(position, known.position), state=BEGUN))
         except FencedError:  # another process has gone further; what it did not say is said here
             return self._outbox.tell(news)
+
+    def _owned(self, news: News) -> News:
+        strategy = news.fields.get("strategy")
+        return replace(news, owner=self._owner(strategy)) if strategy else news
 
     async def _tidy(self) -> None:
         """Give up what waits too long, and forget what is long done."""

@@ -57,6 +57,16 @@ def test_an_address_does_not_open_as_somebody_elses(channels, database):
     assert context_of(7) != context_of(0)
 
 
+def test_a_newer_key(channels, database):
+    """Seals an address anew when it is opened; the older one is not needed from then on."""
+    row = channels.create(7, telegram())
+    both = Channels(database, lambda: Sealer(b"n" * 32, b"k" * 32), True)
+    assert both.sink(row).described.shown == row.shown
+    assert Channels(database, lambda: Sealer(b"n" * 32), True).sink(row).described.shown == row.shown
+    with pytest.raises(StorageError):
+        channels.sink(row)
+
+
 def test_changes_are_told(channels, told):
     """To who sends, each of them."""
     row = channels.create(0, telegram())

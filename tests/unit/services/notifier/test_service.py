@@ -96,6 +96,11 @@ def killed(first):
     return Decided(first, made)
 
 
+def counted(bodies):
+    """How many alerts are told of, singly or in digests."""
+    return sum(int(body.split()[0].replace(",", "")) if "messages" in body else 1 for body in bodies)
+
+
 async def test_from_the_decision_to_the_sink(scene):
     """And how far the decisions were taken is stored with it."""
     sink = MemorySink()
@@ -128,7 +133,7 @@ async def test_without_a_channel_nothing_is_read(scene):
 
 
 async def test_a_storm_of_ten_thousand(scene):
-    """Is a digest, the critical one in it is told by itself and first; each is in the list, and memory stays where it was."""
+    """Is a digest, or a few; the critical one in it is told by itself and first; each is in the list, and memory stays where it was."""
     sink = MemorySink()
     row = scene.channel(sink=sink)
     async with Running(scene) as running:
@@ -138,12 +143,11 @@ async def test_a_storm_of_ten_thousand(scene):
         running.intake.put([scene.news("alert", "warning", what=f"AAPL above {number}") for number in range(9_999)])
         running.intake.put([scene.news("kill", "critical", strategy="sma", state="halted")])
         await until(lambda: any("Kill" in body for body in sink.bodies))
-        await until(lambda: any("messages" in body for body in sink.bodies))
+        await until(lambda: counted(sink.bodies[2:]) == 9_999)
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert "Kill switch: sma" in sink.bodies[1]
-    assert "9,999 messages: 9,999 alerts" in sink.bodies[2]
-    assert len(sink.bodies) == 3
-    assert scene.log.counts() == {"sent": 3, "digested": 9_999}
+    assert len(sink.bodies) < 10
+    assert scene.log.counts() == {"sent": len(sink.bodies), "digested": 9_999}
     assert scene.channels.get(0, row.id).status == "ok"
     assert grown < 60_000, f"{grown} KiB"
 
