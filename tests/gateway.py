@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from openbell.adapters.sealing import Sealer
-from openbell.adapters.stores.database import open_database
+from openbell.adapters.stores.database import Address, open_database
 from openbell.services.accounts.accounts import Accounts
 from openbell.services.accounts.callers import LOCAL
 from tests.accounts import PASSWORD, add_user
@@ -42,9 +42,9 @@ def write_config(folder: Path, **server: Any) -> Path:
     return path
 
 
-async def add_people(folder: Path) -> None:
-    """Everybody of PEOPLE, in the database of a platform."""
-    accounts = Accounts(open_database(folder / "platform.db"), lambda: Sealer(b"k" * 32))
+async def add_people(folder: Path, place: Path | Address | None = None) -> None:
+    """Everybody of PEOPLE, in the database of a platform: the file in its folder, or another place."""
+    accounts = Accounts(open_database(place or folder / "platform.db"), lambda: Sealer(b"k" * 32))
     try:
         for name, role in PEOPLE.items():
             await add_user(accounts, name, role)
