@@ -90,10 +90,12 @@ async def tell(case, parts, count):
     news = [News(f"{case} {number}", 0, "alert", "warning", TS, {"what": f"AAPL is at or above {number}"}) for number in range(count - 1)]
     news.append(News(f"{case} last", 0, "kill", "critical", TS, {"strategy": "sma", "state": "halted", "reason": "asked for by a user"}))
     Hook.came.clear()
+    service = parts.service(case, lambda known: [])
     high, cpu, began = memory(), time.process_time(), time.monotonic()
-    written = await asyncio.to_thread(parts.outbox.tell, news)
-    wrote = time.monotonic() - began
     running = asyncio.create_task(parts.deliverer.run())
+    service.intake.put(news)
+    await service.write_down()
+    wrote, written = time.monotonic() - began, service.processed
     while parts.outbox.pending():
         await asyncio.sleep(0.05)
     wall, used = time.monotonic() - began, time.process_time() - cpu
@@ -104,7 +106,7 @@ async def tell(case, parts, count):
         json.dumps(
             {
                 "case": case, "written_per_s": round(written / wrote), "messages": len(Hook.came),
-                "deliveries_per_s": round(len(Hook.came) / (wall - wrote), 1), "cpu_ms_each": round(1000 * used / written, 3),
+                "deliveries_per_s": round(len(Hook.came) / wall, 1), "cpu_ms_each": round(1000 * used / written, 3),
                 "first_critical_s": round(critical - began, 3), "all_s": round(wall, 2), "mib_more": memory() - high,
             }
         )
