@@ -63,7 +63,7 @@ def install(app: FastAPI) -> None:
             document = generate()
             _, schemas = msgspec.json.schema_components(_SHOWN, ref_template=_REFERENCE)
             components = document.setdefault("components", {})
-            components["schemas"] = schemas
+            components["schemas"] = _plain(schemas)
             components["securitySchemes"] = _SCHEMES
             for route in routes_of(app.routes):
                 for method in getattr(route, "methods", ()) or ():
@@ -91,6 +91,18 @@ def _complete(operation: dict[str, Any], needed: Needs | None) -> None:
         responses["422"] = _problem(422)
     for status in _ANYWHERE:
         responses.setdefault(str(status), _problem(status))
+
+
+def _plain(schema: Any) -> Any:
+    """A schema without `prefixItems`, which many readers of OpenAPI do not know: what is in a tuple is one of its kinds."""
+    if isinstance(schema, list):
+        return [_plain(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: _plain(value) for name, value in schema.items() if name != "prefixItems"}
+    if "prefixItems" in schema:
+        found["items"] = {"anyOf": _plain(schema["prefixItems"])}
+    return found
 
 
 def _problem(status: int) -> dict[str, Any]:
