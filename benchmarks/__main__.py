@@ -1,6 +1,6 @@
 """`python -m benchmarks [JOB ...] [--json FILE]`: run the jobs, each in a process of its own, and print one table.
 
-Jobs: J1 J1M J2 J3 J4 J6 LIVE START, and those that need servers: KAFKA PIPELINE CANDLES REDIS. Results go to
+Jobs: J1 J1M J2 J3 J4 J6 LIVE START ALERTS, and those that need servers: KAFKA PIPELINE CANDLES REDIS. Results go to
 benchmarks/results/latest.json as well.
 """
 
@@ -22,7 +22,7 @@ GOALS = {
     "J4 1,000,000 ticks": 60e6, "J6 four indicators": 1e9 / 15, "LIVE full speed": 300e3, "LIVE 10,000 ticks/s": 10e3,
     "KAFKA": 1e6, "KAFKA 10,000 ticks/s": 10e3, "CANDLES load": 500e3,
 }  # fmt: skip
-JOBS = ("J1", "J1M", "J2", "J3", "J4", "J6", "LIVE", "START", *load.JOBS)
+JOBS = ("J1", "J1M", "J2", "J3", "J4", "J6", "LIVE", "START", "ALERTS", *load.JOBS)
 
 
 def main(arguments):
@@ -38,6 +38,7 @@ def main(arguments):
     rows = []
     for job in arguments or JOBS:
         command = ["-m", f"benchmarks.load.{load.JOBS[job]}"] if job in load.JOBS else ["-m", "benchmarks.jobs", job]
+        command = ["-m", "benchmarks.alerts"] if job == "ALERTS" else command
         for row in start() if job == "START" else lines([sys.executable, *command]):
             rows.append(row)
             print(line(row), flush=True)

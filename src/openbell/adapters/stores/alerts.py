@@ -10,17 +10,7 @@ from time import time_ns
 from typing import Any
 
 from openbell.adapters.stores.alert_requests import made_before, note_request
-from openbell.adapters.stores.alert_rows import (
-    AlertEvent,
-    AlertRow,
-    Change,
-    Firing,
-    Standing,
-    Status,
-    event_of,
-    row_of,
-    text_of,
-)
+from openbell.adapters.stores.alert_rows import AlertEvent, AlertRow, Change, Firing, Standing, Status, event_of, row_of, text_of
 from openbell.adapters.stores.alert_rules import NewAlert
 from openbell.adapters.stores.database import Database, Statements
 from openbell.adapters.stores.progress import Advance, Progress, move, read_progress
@@ -184,14 +174,23 @@ class AlertStore:
         return [event_of(found) for found in self._database.select(query, values)]
 
     def _standing(self, symbols: Collection[str], which: str) -> Iterator[list[Standing]]:
+        """Many symbols at once, as long as their alerts fit in a page; else symbol by symbol."""
         names = sorted(symbols)
+        where = f"status = 'active' AND {which}{_OF_ACCOUNTS}"
         for first in range(0, len(names), ASKED_MAX):
             some = names[first : first + ASKED_MAX]
-            marks, after = ", ".join("?" * len(some)), 0
-            query = f"{_STANDING} WHERE symbol IN ({marks}) AND status = 'active' AND {which}{_OF_ACCOUNTS} AND id > ? ORDER BY id LIMIT ?"
-            while found := _standing(self._database.select(query, (*some, after, PAGE_MAX))):
+            query = f"{_STANDING} WHERE symbol IN ({', '.join('?' * len(some))}) AND {where} LIMIT ?"
+            found = _standing(self._database.select(query, (*some, PAGE_MAX)))
+            if len(found) < PAGE_MAX:
                 yield found
-                after = found[-1].id
+                continue
+            query = f"{_STANDING} WHERE symbol = ? AND {where} AND id > ? ORDER BY id LIMIT ?"
+            for name in some:
+                found = _standing(self._database.select(query, (name, 0, PAGE_MAX)))
+                while found:
+                    yield found
+                    is_last = len(found) < PAGE_MAX
+                    found = [] if is_last else _standing(self._database.select(query, (name, found[-1].id, PAGE_MAX)))
 
 
 #: Counters among the readers of `progress`: of changes by users, and of firings.
@@ -257,7 +256,7 @@ def _rows(found: list[tuple[Any, ...]]) -> list[AlertRow]:
 
 
 def _standing(found: list[tuple[Any, ...]]) -> list[Standing]:
-    return [Standing(*values) for values in found]
+    return list(map(Standing._make, found))
 
 
 _RULE = "symbol, condition, target_price, spec, mode, cooldown_s, hysteresis, expires, schedule, note"

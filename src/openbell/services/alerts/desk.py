@@ -1,7 +1,6 @@
 """A desk: a board with its schedules, the alerts that users change, and what came since it was asked."""
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 
 from openbell.adapters.stores.alert_rows import Change, Firing, Standing, schedule_of
 from openbell.adapters.stores.alert_rules import Schedule
@@ -33,18 +32,32 @@ class Desk:
 
     def change(self, found: Iterable[Standing]) -> None:
         """Alerts are new or were changed by their owners; those that do not belong here are passed over."""
-        own = [(self.book_of(row), row) for row in found]
-        gone = [row.id for book, row in own if book >= 0 and row.status != "active"]
+        gone: list[int] = []
+        new: dict[int, list[Standing]] = {}
+        for row in found:
+            book = self.book_of(row)
+            if book >= 0 and row.status == "active":
+                new.setdefault(book, []).append(row)
+            elif book >= 0:
+                gone.append(row.id)
         if gone:
             self.board.remove(gone)
-        new = [item for item in own if item[0] >= 0 and item[1].status == "active"]
-        for is_continued, part in groupby(new, lambda item: self.is_continued(item[0])):
-            self._add(list(part), is_continued)
+        for is_continued in (True, False):
+            books = [book for book in new if self.is_continued(book) == is_continued]
+            self._add([row for book in books for row in new[book]], [book for book in books for _ in new[book]], is_continued)
 
-    def _add(self, new: list[tuple[int, Standing]], is_continued: bool) -> None:
-        streams = [self.board.stream(book, key_of(row)) for book, row in new]
-        schedules = [self._schedule(row.schedule) if row.schedule else NOBODY for _, row in new]
-        self.board.add(rows_of([row for _, row in new], streams, schedules, is_continued))
+    def _add(self, rows: list[Standing], books: list[int], is_continued: bool) -> None:
+        if not rows:
+            return
+        known: dict[tuple[str, str, str], int] = {}
+        streams = []
+        for row, book in zip(rows, books, strict=True):
+            key = row.symbol, row.condition, row.spec
+            if key not in known:
+                known[key] = self.board.stream(book, key_of(row))
+            streams.append(known[key])
+        schedules = [self._schedule(row.schedule) if row.schedule else NOBODY for row in rows]
+        self.board.add(rows_of(rows, streams, schedules, is_continued))
 
     def _schedule(self, text: str) -> int:
         if text not in self._schedules:

@@ -50,7 +50,8 @@ def rows_of(found: list[Standing], streams: list[int], schedules: list[int], is_
     rows = np.zeros(len(found), ALERT_RECORD)
     columns = list(zip(*found, strict=True)) if found else [()] * len(Standing._fields)
     named = dict(zip(Standing._fields, columns, strict=True))
-    sides = [_SIDES[split_condition(condition)[1]] for condition in named["condition"]]
+    known = {condition: _SIDES[split_condition(condition)[1]] for condition in set(named["condition"])}
+    sides = np.array([known[condition] for condition in named["condition"]], bool).reshape(-1, 3)
     every = np.array([mode == "every" for mode in named["mode"]], bool)
     targets, hysteresis = np.array(named["target_price"], np.float64), np.array(named["hysteresis"], np.float64)
     is_far = np.array(['"against"' in spec for spec in named["spec"]], bool)
@@ -60,7 +61,7 @@ def rows_of(found: list[Standing], streams: list[int], schedules: list[int], is_
     rows["cooldown_ns"] = np.rint(np.array(named["cooldown_s"], np.float64) * SECOND)
     rows["fired"], rows["fired_ts"] = named["fired"], [ts if is_continued and ts is not None else BEFORE for ts in named["triggered_ts"]]
     rows["expires"] = [NEVER if ts is None else ts for ts in named["expires"]]
-    rows["up"], rows["down"] = ([0 if each[side] else NOBODY for each in sides] for side in (0, 1))
-    rows["is_level"], rows["is_repeated"] = [each[2] for each in sides], every
+    rows["up"], rows["down"] = np.where(sides[:, 0], 0, NOBODY), np.where(sides[:, 1], 0, NOBODY)
+    rows["is_level"], rows["is_repeated"] = sides[:, 2], every
     rows["up_state"], rows["down_state"] = armed & 3, armed >> 2
     return rows

@@ -97,9 +97,16 @@ class AlertService(Service):
                 self.refused += 1
                 log.warning("message refused", partition=message.partition, offset=message.offset, error=str(error))
                 continue
-            await self._load(share.own, symbols_in(part, self._symbols))
+            if new := [symbol for symbol in self._symbols_in(part) if symbol not in share.own.places]:
+                await self._load(share.own, new)
             self._wait(share.own, part)
         self._compare()
+
+    def _symbols_in(self, part: Part | JsonTicks) -> list[str]:
+        """The listed symbols of a message."""
+        if isinstance(part, Part):
+            return [part.symbol] if part.symbol in self._instruments else []
+        return [symbol for symbol, _ in by_symbol(part.events, self._symbols)]
 
     def _wait(self, own: Watched, part: Part | JsonTicks) -> None:
         """Put the ticks of a message with those that are to be compared."""
@@ -218,10 +225,3 @@ class AlertService(Service):
     def queue(self) -> int:
         """Messages waiting."""
         return self.shares.depth
-
-
-def symbols_in(part: Part | JsonTicks, symbols: Sequence[str]) -> list[str]:
-    """The listed symbols of a message."""
-    if isinstance(part, Part):
-        return [part.symbol] if part.symbol and part.symbol in symbols else []
-    return [symbol for symbol, _ in by_symbol(part.events, symbols)]

@@ -111,7 +111,7 @@ CREATE TABLE IF NOT EXISTS alerts (
     PRIMARY KEY (id),
     FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
 );
-CREATE INDEX IF NOT EXISTS alerts_by_symbol ON alerts (symbol, status);
+CREATE INDEX IF NOT EXISTS alerts_by_symbol ON alerts (symbol, status, id);
 CREATE INDEX IF NOT EXISTS alerts_by_revision ON alerts (revision);
 CREATE INDEX IF NOT EXISTS alerts_by_owner ON alerts (coalesce(user_id, 0), id);
 CREATE TABLE IF NOT EXISTS alert_events (

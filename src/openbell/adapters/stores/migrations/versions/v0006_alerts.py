@@ -59,6 +59,8 @@ def upgrade() -> None:
     op.get_bind().execute(sa.text(count), {"none": b""})
     op.drop_index("alerts_untold", "alerts")
     op.drop_column("alerts", "told")
+    op.drop_index("alerts_by_symbol", "alerts")
+    op.create_index("alerts_by_symbol", "alerts", ["symbol", "status", "id"])
     owner = sa.text("coalesce(user_id, 0)")
     op.create_index("alerts_by_owner", "alerts", [owner, "id"])
     op.create_index("alert_events_by_seq", "alert_events", ["seq"], unique=True)
