@@ -39,13 +39,16 @@ def hook():
         yield server
 
 
-def test_fills_and_a_kill_are_told(tmp_path, hook):
+def test_fills_an_alert_and_a_kill_are_told(tmp_path, hook):
     """A channel that is made while the platform runs is told what happens from then on, the critical too."""
     with running(tmp_path, "--feed", "simulated", "--speed", "20", OPENBELL_NOTIFY__ALLOW_PRIVATE="true") as demo:
         until(lambda: demo.get("/portfolio")["executions"], 60, "a fill")
         assert "notifier" in {service["name"] for service in demo.get("/services")["services"]}
         notify(tmp_path, "channels", "add", "hook", typed=hook.url_of())
         until(lambda: any(text.startswith("Fill: ") or "fills" in text for text in hook.texts), 60, "a fill that is told")
+        add = [sys.executable, "-m", "openbell", "alerts", "add", "BTCUSDT", "above", "1"]
+        subprocess.run(add, cwd=tmp_path, env=clean_environment(), check=True, capture_output=True, timeout=60)
+        until(lambda: any(text.startswith("Alert: BTCUSDT is at or above 1, at ") for text in hook.texts), 60, "an alert that is told")
         strategy = demo.get("/strategies")["strategies"][0]["id"]
         assert demo.ask("POST", f"/strategies/{strategy}/kill")[0] == 200
         until(lambda: any(text.startswith(f"Kill switch: {strategy} is halted") for text in hook.texts), 30, "the kill")
