@@ -21,7 +21,7 @@ HEAVY = {
     "uvicorn",
 }
 #: What a platform of several processes talks to its servers with.
-CLIENTS = {"aio_pika", "aiormq", "confluent_kafka", "google", "psycopg", "redis"}
+CLIENTS = {"aio_pika", "aiormq", "confluent_kafka", "google", "grpc", "psycopg", "redis"}
 #: What a platform needs where users sign in, alerts are sent or gRPC is served.
 OF_FEATURES = {"apprise", "argon2", "cryptography", "grpc", "limits", "pyotp"}
 #: The help page is drawn by the command-line library with rich; nothing else of the list may come with it.

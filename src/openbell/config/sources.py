@@ -39,7 +39,7 @@ PREFIX = "OPENBELL_"
 #: Variables that are ours and no settings: the file itself, the compiler's, what the compose file maps, what scripts/services.sh reads.
 NO_SETTINGS = {
     f"{PREFIX}{name}"
-    for name in ("CONFIG", "LAUNCHER", "CACHE", "INTERPRETED", "PORT", "METRICS_PORT", "SERVICES_DIR", "SERVICES_PORT_OFFSET")
+    for name in ("CONFIG", "LAUNCHER", "CACHE", "INTERPRETED", "PORT", "METRICS_PORT", "GRPC_PORT", "SERVICES_DIR", "SERVICES_PORT_OFFSET")
 }
 DEFAULT_FILE = "configs/config.yaml"
 _KINDS: dict[type, str] = {str: "text", list: "a list"}
