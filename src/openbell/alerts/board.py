@@ -95,6 +95,10 @@ class Board:
         known = self._streams.setdefault(book, {}).get(key)
         return self._begin(book, key) if known is None else known
 
+    def last(self, stream: int) -> float:
+        """The latest value of a stream, NaN before the first."""
+        return float(self._tables["streams"]["last"][stream])
+
     def _begin(self, book: int, key: Key) -> int:
         tables = self._tables
         index = self._streams[book][key] = tables.row("streams")

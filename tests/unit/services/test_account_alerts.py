@@ -71,6 +71,7 @@ class OracleAccounts:
         self.cash = {name: 1000.0 for name, _ in self.held}
         self.prices = {}
         self.came = []
+        self.has_begun = False
 
     def take(self, trader, command):
         names = [item.id for item in PLANS[trader].assignments]
@@ -88,16 +89,20 @@ class OracleAccounts:
         found = []
         for alert in self.alerts:
             wanted = alert.spec.accounts or tuple(self.cash)
-            if alert.status != "active" or not touched & set(wanted):
+            is_new = not self.has_begun
+            if alert.status != "active" or not (is_new or touched & set(wanted)):
                 continue
             if alert.kind == "drawdown":
                 value = self.drawdown(wanted)
-            elif is_fill and alert.row.symbol == symbol:
-                value = sum(self.held[name, symbol] for name in wanted) * lot
+            elif is_new or (is_fill and alert.row.symbol == symbol):
+                symbol_wanted = alert.row.symbol
+                lot = next(item.lot_size for item in LISTINGS if item.symbol == symbol_wanted)
+                value = sum(self.held[name, symbol_wanted] for name in wanted) * lot
             else:
                 continue
             if alert.look(int(command["ts"]), value):
                 found.append((alert.row.id, alert.number, int(command["ts"]), round(value, 6)))
+        self.has_begun = True
         self.came += sorted(found)
 
     def drawdown(self, wanted):

@@ -1,5 +1,6 @@
 """The desk of accounts: alerts on positions and drawdowns, compared with what each command of the traders makes of them."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -38,6 +39,7 @@ class AccountDesk(Desk):
         self.ledgers = {trader: ledger for trader, ledger in kept.ledgers.items() if trader in self.names}
         self._peaks = dict(kept.peaks)
         self._meters: dict[Meter, int] = {}
+        self._new: set[Meter] = set()  # those that were not told anything yet
         self._is_continued = kept.now != BEFORE
         self.board.open_book(0, (float("nan"), False, kept.now, kept.streams, {}))
 
@@ -46,7 +48,10 @@ class AccountDesk(Desk):
         key = key_of(row)
         if key[0] != "fed":
             return -1
-        self._meters[key[1:]] = self.board.stream(0, key)
+        if key[1:] not in self._meters:
+            self._meters[key[1:]] = self.board.stream(0, key)
+            if math.isnan(self.board.last(self._meters[key[1:]])):
+                self._new.add(key[1:])
         return 0
 
     def is_continued(self, book: int) -> bool:
@@ -56,15 +61,17 @@ class AccountDesk(Desk):
     def change(self, found: Iterable[Standing]) -> None:
         """Alerts are new or were changed by their owners; those that are new are compared with how the accounts stand now."""
         super().change(found)
-        self._tell(self.board.now(0), list(self._values("", None)))
+        if self.board.now(0) != BEFORE:
+            self._tell(self.board.now(0), list(self._values("", set())))
 
     def _tell(self, ts: int, values: list[tuple[int, float]]) -> None:
-        if values and ts != BEFORE:
+        if values:
             self.note(self.board.feed(0, ts, values))
 
     def begin(self, trader: str, ledger: Ledger) -> None:
         """Follow a trader from there on: its highest worth is what its accounts are worth, or began with."""
         self.ledgers[trader] = ledger
+        self._new = set(self._meters)
         own = set(self.names[trader].strategies)
         self._peaks = {accounts: peak for accounts, peak in self._peaks.items() if accounts and not own & set(accounts.split("\n"))}
 
@@ -82,15 +89,14 @@ class AccountDesk(Desk):
         """Take commands without comparing anything, as `take`."""
         self.ledgers[trader].skip(first, commands, self.names[trader])
 
-    def _values(self, symbol: str, accounts: set[str] | None) -> Iterator[tuple[int, float]]:
-        """What streams are told when these accounts are worth something else and hold more or less of a symbol; None: how all stand."""
-        for (kind, own, names), stream in self._meters.items():
-            if accounts is not None and not accounts.intersection(names or accounts):
+    def _values(self, symbol: str, accounts: set[str]) -> Iterator[tuple[int, float]]:
+        """What streams are told when these accounts are worth something else and hold more or less of a symbol; new ones how it stands."""
+        new, self._new = self._new, set()
+        for meter, stream in self._meters.items():
+            kind, own, names = meter
+            if meter not in new and not (accounts.intersection(names or accounts) and own in ("", symbol)):
                 continue
-            if kind == "drawdown":
-                yield stream, self._drawdown(names)
-            elif accounts is None or own == symbol:
-                yield stream, self._position(own, names)
+            yield stream, self._drawdown(names) if kind == "drawdown" else self._position(own, names)
 
     def _chosen(self, wanted: tuple[str, ...]) -> Iterator[tuple[Ledger, Names, int]]:
         for trader, ledger in self.ledgers.items():
