@@ -63,11 +63,11 @@ class Shelves:
         return [order for shelf in shelves for order in shelf.orders.values()], [fill for shelf in shelves for fill in shelf.fills]
 
     def restore(self, orders: Iterable[Order], fills: Iterable[Fill]) -> None:
-        """Put everything where it belongs."""
+        """Put everything where it belongs, also what was on other shelves before."""
         places = dict(zip(self._strategies, self.of, strict=True))
-        for order in orders:
+        for order in sorted(orders, key=lambda order: number_of(order.id)):
             places[order.strategy].orders[order.id] = order
-        for fill in fills:
+        for fill in sorted(fills, key=lambda fill: fill.seq):
             places[fill.strategy].fills.append(fill)
 
     def _wanted(self, accounts: Iterable[int] | None) -> list[tuple[Shelf, set[str]]]:
