@@ -1,5 +1,7 @@
 """Accounts of several owners: what each may see, what is kept for each, and what each was worth."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -180,7 +182,8 @@ def test_pages_have_every_order_once(books):
 def test_pages_over_several_traders(played):
     """Orders of two traders whose times change meanwhile: each once."""
     _, commands = played
-    books = service_of({MAIN: PLAN, "two": PLAN})
+    other = replace(PLAN, assignments=tuple(replace(item, id=f"{item.id}.two") for item in PLAN.assignments))
+    books = service_of({MAIN: PLAN, "two": other})
     books.catch_up(0, commands)
     books.catch_up(0, commands, "two")
     assert {order.id for order in books.orders(5_000) if order.id.startswith("two-")}

@@ -49,9 +49,10 @@ class PortfolioService(Service):
         self.offset = 0
         self._plans = dict(plans)
         self.replicas = {trader: self._replica(trader) for trader in plans}
-        self._places = {
-            name: (trader, index) for trader, replica in self.replicas.items() for index, name in enumerate(replica.names.strategies)
-        }
+        self._places: dict[str, tuple[str, int]] = {}
+        for trader, replica in self.replicas.items():
+            for index, name in enumerate(replica.names.strategies):
+                self._places.setdefault(name, (trader, index))
         self._bus = bus
         self._last_price = last_price
         self._reload = reload
@@ -188,7 +189,7 @@ class PortfolioService(Service):
         if len(found) <= limit:
             return found, ""
         for order in found[:limit]:
-            last[self._places[order.strategy][0]] = number_of(order.id)
+            last[order.id.rpartition("-")[0] or MAIN] = number_of(order.id)
         return found[:limit], ",".join(f"{trader}-{number}" for trader, number in last.items())
 
     def order(self, order_id: str, of: Accounts = None) -> Order | None:
@@ -225,7 +226,9 @@ class PortfolioService(Service):
 
     def _chosen(self, of: Accounts) -> list[tuple[Replica, int]]:
         """The accounts, in the order of the plans."""
-        places = self._places.values() if of is None else sorted(self._places[name] for name in of if name in self._places)
+        if of is None:
+            return [(replica, index) for replica in self.replicas.values() for index in range(len(replica.books))]
+        places = sorted(self._places[name] for name in of if name in self._places)
         return [(self.replicas[trader], index) for trader, index in places]
 
     def _strategy(self, replica: Replica, index: int) -> StrategyView:
