@@ -183,8 +183,7 @@ class PortfolioService(Service):
             raise UsageError(f"after names the trader '{unknown.pop()}'", "what the page before said", "begin with the first page")
         kept = []
         for trader, replica in self.replicas.items():
-            orders, bound = replica.shelves.orders(self._indices(trader, of)), last.get(trader)
-            kept.append(orders if bound is None else (order for order in orders if number_of(order.id) < bound))
+            kept.append(_before(replica.shelves.orders(self._indices(trader, of)), last.get(trader)))
         found = _newest(kept, limit + 1)
         if len(found) <= limit:
             return found, ""
@@ -262,6 +261,11 @@ class PortfolioService(Service):
                 )
             )
         return found
+
+
+def _before(orders: Iterator[Order], number: int | None) -> Iterator[Order]:
+    """The orders before the one of a number, or with None all."""
+    return (order for order in orders if number is None or number_of(order.id) < number)
 
 
 def _newest(newest_first: Sequence[Iterator[Any]], limit: int) -> list[Any]:
