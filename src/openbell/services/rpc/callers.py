@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from time import time_ns
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import msgspec
 
@@ -73,14 +74,14 @@ class Door:
         self._sealer = sealer
         self._rates = rates
 
-    async def enter(self, method: str, metadata: Mapping[str, str | bytes], address: str) -> Caller | None:
+    async def enter(self, method: str, metadata: Mapping[str, str | bytes], peer: str) -> Caller | None:
         """Let a caller in; None for one who need not say who it is. NotSignedInError, ForbiddenError, ThrottledError."""
         needed = METHODS.get(method, "admin")
         found = None
         try:
             found = self._vouched(metadata)
             if found is None and self._rates is not None:
-                await self._rates.address(address)
+                await self._rates.address(address_of(peer))
             if needed is None:
                 return None
             found = found or await self._caller(metadata)
@@ -89,7 +90,7 @@ class Door:
             found.need(needed)
         except (NotSignedInError, ForbiddenError) as error:
             if self._accounts is not None and (found is not None or "authorization" in metadata or SEALED in metadata):
-                await self._accounts.note_refusal(found, f"{method}: {type(error).__name__}", address)
+                await self._accounts.note_refusal(found, f"{method}: {type(error).__name__}", address_of(peer))
             raise
         _current.set(found)
         return found
@@ -125,3 +126,13 @@ class Door:
         if owner is None:
             return Vouched(0, LOCAL.name, LOCAL.role, LOCAL.scopes, "ticket")
         return Vouched(owner, f"user {owner}", "viewer", frozenset[Permission]({"read", "alerts"}), "ticket")
+
+
+def address_of(peer: str) -> str:
+    """The address of a client, as gRPC writes it.
+
+    >>> address_of("ipv4:192.0.2.7:53012"), address_of("ipv6:%5B2001:db8::7%5D:53012"), address_of("unix:/run/a")
+    ('192.0.2.7', '2001:db8::7', '')
+    """
+    kind, _, rest = unquote(peer).partition(":")
+    return rest.rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else ""

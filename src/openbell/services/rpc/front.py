@@ -12,10 +12,10 @@ import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from itertools import count
 from secrets import token_hex
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import grpc
 import grpc.aio
@@ -24,7 +24,7 @@ from google.protobuf.message import DecodeError
 
 from openbell.errors import ThrottledError, UsageError
 from openbell.services.accounts.callers import Caller
-from openbell.services.rpc.callers import METHODS, Door
+from openbell.services.rpc.callers import METHODS, Door, address_of
 from openbell.services.rpc.statuses import status_of
 
 #: How long (seconds) a call may take, whatever its client says. Streams have no end.
@@ -37,7 +37,11 @@ REQUEST_ID = "x-request-id"
 Read = Callable[[Any], Any]
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
+#: What is told although nothing was changed.
+_REFUSED = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.RESOURCE_EXHAUSTED)
+
 log = structlog.get_logger("rpc")
+_LOGGER = logging.getLogger("rpc")
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -50,6 +54,8 @@ class Front(grpc.aio.ServerInterceptor):
     def __init__(self, door: Door, answered: Callable[[str, str], None]) -> None:
         self._door = door
         self._answered = answered
+        self._first, self._ids = token_hex(4), count(1)  # ids of calls that come without
+        self._handlers: dict[str, Handler] = {}
         self._streams: list[int] = []  # user ids
 
     async def intercept_service(
@@ -59,9 +65,14 @@ class Front(grpc.aio.ServerInterceptor):
     ) -> Handler | None:
         """The method, behind the front; who asks for one that is not there hears that it is not."""
         method = str(handler_call_details.method)
-        found: Any = await continuation(handler_call_details)
-        if found is None:
-            return None
+        if method not in self._handlers:
+            found = await continuation(handler_call_details)
+            if found is None:
+                return None
+            self._handlers[method] = self._around_handler(method, found)
+        return self._handlers[method]
+
+    def _around_handler(self, method: str, found: Any) -> Handler:
         answers = found.response_serializer
         if found.request_streaming:
             assert found.response_streaming, "no method takes a stream and answers once"
@@ -109,35 +120,34 @@ class Front(grpc.aio.ServerInterceptor):
         """Let the caller in, and answer with the status of what goes wrong."""
         metadata: dict[str, Any] = {str(key): value for key, value in context.invocation_metadata() or ()}
         wanted = str(metadata.get(REQUEST_ID, ""))
-        id, began, address = wanted if _ID.fullmatch(wanted) else token_hex(8), perf_counter(), address_of(context.peer())
+        id, began, address = wanted if _ID.fullmatch(wanted) else f"{self._first}{next(self._ids):x}", perf_counter(), context.peer()
         caller, code = None, grpc.StatusCode.OK
-        with structlog.contextvars.bound_contextvars(request=id):
-            try:
-                context.set_trailing_metadata(((REQUEST_ID, id),))
-                caller = await self._door.enter(method, metadata, address)
-                yield caller
-            except asyncio.CancelledError:  # the client went, or the server stops
-                code = grpc.StatusCode.CANCELLED
-                raise
-            except grpc.aio.AbortError:
-                code = grpc.StatusCode.UNKNOWN
-                raise
-            except TimeoutError:
-                code = grpc.StatusCode.DEADLINE_EXCEEDED
-                await context.abort(code, "The call took too long.", ((REQUEST_ID, id),))
-            except Exception as error:  # whatever it is, it is told once, and the client hears no more than it may
-                code, text, more = status_of(error)
-                await context.abort(code, text, ((REQUEST_ID, id), *more))
-            finally:
-                self._tell(method, code, perf_counter() - began, caller, address)
+        structlog.contextvars.bind_contextvars(request=id)  # of this task, which is of this call
+        try:
+            context.set_trailing_metadata(((REQUEST_ID, id),))
+            caller = await self._door.enter(method, metadata, address)
+            yield caller
+        except asyncio.CancelledError:  # the client went, or the server stops
+            code = grpc.StatusCode.CANCELLED
+            raise
+        except grpc.aio.AbortError:
+            code = grpc.StatusCode.UNKNOWN
+            raise
+        except TimeoutError:
+            code = grpc.StatusCode.DEADLINE_EXCEEDED
+            await context.abort(code, "The call took too long.", ((REQUEST_ID, id),))
+        except Exception as error:  # whatever it is, it is told once, and the client hears no more than it may
+            code, text, more = status_of(error)
+            await context.abort(code, text, ((REQUEST_ID, id), *more))
+        finally:
+            self._tell(method, code, perf_counter() - began, caller, address)
 
-    def _tell(self, method: str, code: grpc.StatusCode, seconds: float, caller: Caller | None, address: str) -> None:
-        self._answered(method.rpartition("/")[2], code.name)
-        refused = code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.RESOURCE_EXHAUSTED)
-        level = logging.INFO if refused or METHODS.get(method) not in ("read", None) else logging.DEBUG
-        if logging.getLogger("rpc").isEnabledFor(level):
+    def _tell(self, method: str, code: grpc.StatusCode, seconds: float, caller: Caller | None, peer: str) -> None:
+        self._answered(method, code.name)
+        level = logging.INFO if code in _REFUSED or METHODS.get(method) not in ("read", None) else logging.DEBUG
+        if _LOGGER.isEnabledFor(level):
             name = caller.name if caller is not None else ""
-            log.log(level, "call", method=method, code=code.name, ms=round(1000 * seconds, 1), caller=name, address=address)
+            log.log(level, "call", method=method, code=code.name, ms=round(1000 * seconds, 1), caller=name, address=address_of(peer))
 
 
 def _reader(read: Read) -> Read:
@@ -160,13 +170,3 @@ async def _write(made: Any, context: Context) -> None:
     async with aclosing(made):
         async for reply in made:
             await context.write(reply)
-
-
-def address_of(peer: str) -> str:
-    """The address of a client, as gRPC writes it.
-
-    >>> address_of("ipv4:192.0.2.7:53012"), address_of("ipv6:%5B2001:db8::7%5D:53012"), address_of("unix:/run/a")
-    ('192.0.2.7', '2001:db8::7', '')
-    """
-    kind, _, rest = unquote(peer).partition(":")
-    return rest.rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else ""

@@ -53,6 +53,7 @@ class RpcService(Service):
         self._healthy = healthy
         self._server: grpc.aio.Server | None = None
         self._health = health.aio.HealthServicer()
+        self._counters: dict[tuple[str, str], Any] = {}
         self.port = 0
 
     async def start(self) -> None:
@@ -103,7 +104,10 @@ class RpcService(Service):
 
     def _count(self, method: str, code: str) -> None:
         self.processed += 1
-        self._metrics.calls.labels(method, code).inc()
+        counter = self._counters.get((method, code))
+        if counter is None:
+            counter = self._counters[method, code] = self._metrics.calls.labels(method.rpartition("/")[2], code)
+        counter.inc()
 
     @property
     def _address(self) -> str:
