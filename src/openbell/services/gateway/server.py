@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from openbell.config import ServerSettings
 from openbell.errors import ConfigError, PortInUseError
+from openbell.services.gateway.protocol import BoundedProtocol
 
 #: Seconds that open connections get when the platform stops.
 GRACE_SECONDS = 2
@@ -115,6 +116,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 lifespan="off",
+                http=BoundedProtocol,
                 ws="websockets-sansio",
                 ws_max_size=64 * 1024,
                 server_header=False,
