@@ -3,10 +3,13 @@
 Any number of them share the market; one of them tells.
 """
 
+import asyncio
+
 from openbell.adapters.stores.alerts import AlertStore
 from openbell.adapters.stores.candles import open_candles
 from openbell.services.alerts.account_service import AccountAlertService
 from openbell.services.alerts.history import History
+from openbell.services.alerts.prepare import prepare_board
 from openbell.services.alerts.service import AlertService
 from openbell.services.alerts.teller import AlertTeller
 from openbell.services.notifier.remote import remote_notifier
@@ -18,6 +21,7 @@ from openbell.services.topics.names import ALERTS, COMMANDS, TICKS
 
 async def build(process: Process) -> None:
     """Watch the partitions that the group gives to this process, and tell of what comes there; notify people."""
+    await asyncio.to_thread(prepare_board)
     edge = process.edge
     store = AlertStore(process.database())
     candles = open_candles(place_of(process.settings.database))
