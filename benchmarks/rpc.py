@@ -33,21 +33,22 @@ from openbell.services.rpc.server import Offered, RpcService
 from openbell.services.topics.names import PRICES
 from openbell.services.views import Price
 
-SYMBOLS = [f"S{number}" for number in range(500)]
+SYMBOLS_MAX = 500
 CALLS, IN_FLIGHT, STREAM_S = 3_000, 100, 5.0
 
 
-async def serve(folder: Path, with_keys: bool, beat_s: float) -> None:
-    """A server of 500 symbols, all of whose prices change every 5 ms."""
+async def serve(folder: Path, with_keys: bool, beat_s: float, symbols: int) -> None:
+    """A server of some symbols, all of whose prices change every 5 ms; with a beat of 0 as often as they are sent."""
+    listed = [f"S{number}" for number in range(symbols)]
     market.BEAT_S = beat_s
     bus = InProcessBus()
     bus.declare(Topic(PRICES, Overflow.CONFLATE))
-    layer = SimpleNamespace(prices={symbol: Price(100.0, 99.9, 100.1, 1.0, 0) for symbol in SYMBOLS})
+    layer = SimpleNamespace(prices={symbol: Price(100.0, 99.9, 100.1, 1.0, 0) for symbol in listed})
 
     async def price(symbol: str) -> Price | None:
         return layer.prices.get(symbol)
 
-    names = SimpleNamespace(instruments=dict.fromkeys(SYMBOLS), symbols=SYMBOLS, timeframes=("1m",))
+    names = SimpleNamespace(instruments=dict.fromkeys(listed), symbols=listed, timeframes=("1m",))
     backstage: Any = SimpleNamespace(bus=bus, archive=SimpleNamespace(store=None, speed_layer=layer), names=names, price=price)
     accounts, key = None, "none"
     if with_keys:
@@ -64,7 +65,7 @@ async def serve(folder: Path, with_keys: bool, beat_s: float) -> None:
     await service.start()
     print(service.port, key, flush=True)
     while True:
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.005 if beat_s else 0.0)
         if bus.has_subscribers(PRICES):
             for symbol, known in layer.prices.items():
                 known.ts += 1
@@ -72,10 +73,10 @@ async def serve(folder: Path, with_keys: bool, beat_s: float) -> None:
 
 
 @contextlib.contextmanager
-def server(with_keys: bool = False, beat_s: float = market.BEAT_S) -> Iterator[tuple[str, Any, int]]:
+def server(with_keys: bool = False, beat_s: float = market.BEAT_S, symbols: int = SYMBOLS_MAX) -> Iterator[tuple[str, Any, int]]:
     """(Address, metadata, process id) of a server."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "benchmarks.rpc", "serve", folder, str(int(with_keys)), str(beat_s)]
+        command = [sys.executable, "-m", "benchmarks.rpc", "serve", folder, str(int(with_keys)), str(beat_s), str(symbols)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             line = ""
@@ -146,15 +147,15 @@ def main() -> None:
     for with_keys in (False, True):
         with server(with_keys) as (address, metadata, pid), asyncio.Runner(loop_factory=loop_factory()) as runner:
             print(f"GetPrice {'with a key' if with_keys else 'local'}: {runner.run(calls(address, metadata, pid))}", flush=True)
-    for beat_s, streams in ((market.BEAT_S, 1), (market.BEAT_S, 16), (0.0, 1)):
-        with server(beat_s=beat_s) as (address, metadata, pid), asyncio.Runner(loop_factory=loop_factory()) as runner:
+    for beat_s, symbols, streams in ((market.BEAT_S, 20, 1), (market.BEAT_S, 500, 1), (market.BEAT_S, 500, 16), (0.0, 1, 1), (0.0, 20, 1)):
+        with server(beat_s=beat_s, symbols=symbols) as (address, metadata, pid), asyncio.Runner(loop_factory=loop_factory()) as runner:
             told = runner.run(stream(address, metadata, pid, streams))
-            print(f"StreamPrices, 500 symbols, beat {1000 * beat_s:g} ms, {streams} streams: {told}", flush=True)
+            print(f"StreamPrices, {symbols} symbols, beat {1000 * beat_s:g} ms, {streams} streams: {told}", flush=True)
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["serve"]:
         with asyncio.Runner(loop_factory=loop_factory()) as serving:
-            serving.run(serve(Path(sys.argv[2]), sys.argv[3] == "1", float(sys.argv[4])))
+            serving.run(serve(Path(sys.argv[2]), sys.argv[3] == "1", float(sys.argv[4]), int(sys.argv[5])))
     else:
         main()
