@@ -88,7 +88,7 @@ test: install-tools ## every test that needs no server
 # One after the other, since some of them kill a server. Servers that the environment names are taken as they are.
 test-services: install-tools ## the tests against real servers: PostgreSQL, Redis, RabbitMQ, Kafka (scripts/services.sh starts them)
 	@[ -n "$${OPENBELL_KAFKA__SERVERS:-}" ] || scripts/services.sh up
-	@$(FIND_BROWSER); $(BIN)/python -m pytest -n 0 -m "services and (not browser or $$browser)" $(ARGS)
+	@$(FIND_BROWSER); $(BIN)/python -m pytest -n 2 --dist loadfile -m "services and (not browser or $$browser)" $(ARGS)
 
 test-coverage: install-tools ## every test that needs no server, with a coverage report in htmlcov/
 	@NUMBA_DISABLE_JIT=0 $(BIN)/python -m pytest -n 2 -m "not services" --cov --cov-report=term --cov-report=html $(ARGS)

@@ -1,7 +1,7 @@
 """`python -m benchmarks [JOB ...] [--json FILE]`: run the jobs, each in a process of its own, and print one table.
 
-Jobs: J1 J1M J2 J3 J4 J6 LIVE START ALERTS, and those that need servers: KAFKA PIPELINE CANDLES REDIS. Results go to
-benchmarks/results/latest.json as well.
+Jobs: J1 J1M J2 J3 J4 J6 LIVE START ALERTS, and those that need servers: KAFKA PIPELINE CANDLES REDIS ORDERS. Results
+go to benchmarks/results/latest.json as well.
 """
 
 import json
@@ -21,6 +21,7 @@ GOALS = {
     "J1 100,000 bars": 100e6, "J1 1,000,000 bars": 100e6, "J2 1,000 pairs x 100,000 bars": 400e6, "J3 10,000,000 ticks": 500e6,
     "J4 1,000,000 ticks": 60e6, "J6 four indicators": 1e9 / 15, "LIVE full speed": 300e3, "LIVE 10,000 ticks/s": 10e3,
     "KAFKA": 1e6, "KAFKA 10,000 ticks/s": 10e3, "CANDLES load": 500e3,
+    "ORDERS": 1e3,
 }  # fmt: skip
 JOBS = ("J1", "J1M", "J2", "J3", "J4", "J6", "LIVE", "START", "ALERTS", *load.JOBS)
 
@@ -35,6 +36,8 @@ def main(arguments):
     unknown = set(arguments) - set(JOBS)
     if unknown:
         sys.exit(f"no such job: {', '.join(sorted(unknown))}; the jobs are {', '.join(JOBS)}")
+    machine = {"python": platform.python_version(), "cores": os.cpu_count(), "cpu": cpu(), "load": os.getloadavg()[0]}
+    target.parent.mkdir(parents=True, exist_ok=True)
     rows = []
     for job in arguments or JOBS:
         command = ["-m", f"benchmarks.load.{load.JOBS[job]}"] if job in load.JOBS else ["-m", "benchmarks.jobs", job]
@@ -42,9 +45,7 @@ def main(arguments):
         for row in start() if job == "START" else lines([sys.executable, *command]):
             rows.append(row)
             print(line(row), flush=True)
-    machine = {"python": platform.python_version(), "cores": os.cpu_count(), "cpu": cpu(), "load": os.getloadavg()[0]}
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps({"machine": machine, "taken": time.strftime("%Y-%m-%d"), "rows": rows}, indent=1) + "\n")
+            target.write_text(json.dumps({"machine": machine, "taken": time.strftime("%Y-%m-%d"), "rows": rows}, indent=1) + "\n")
     print(f"written to {target}")
 
 
@@ -79,7 +80,8 @@ def line(row):
     """One aligned row."""
     facts = ", ".join(f"{name} {row[name]:,}" for name in ("orders", "final_equity", "orders_20_50", "equity_20_50", "bars") if name in row)
     facts += f", p50 {row['latency_p50_us']:,.0f} us, p99 {row['latency_p99_us']:,.0f} us" if "latency_p50_us" in row else ""
-    facts += "; ".join(f" {name} {value:,.0f} ns" for name, value in row.get("cpu_ns", {}).items())
+    for unit in ("ns", "us"):
+        facts += "; ".join(f" {name} {value:,.0f} {unit}" for name, value in row.get(f"cpu_{unit}", {}).items())
     goal = GOALS.get(row["job"]) if row["competitor"] == "openbell" else None
     against = f"{row['per_s'] / goal:5.0%} of the goal" if goal else ""
     speed = f"{row['wall_s']:.2f} s" if row["job"].startswith("START") else f"{scaled(row['per_s'])}/s"

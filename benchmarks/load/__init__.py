@@ -5,4 +5,4 @@ One module a job. Each needs servers: those that the environment names (`eval "$
 """
 
 #: The module of each job in this folder.
-JOBS = {"KAFKA": "kafka", "PIPELINE": "pipeline", "CANDLES": "candles", "REDIS": "redis"}
+JOBS = {"KAFKA": "kafka", "PIPELINE": "pipeline", "CANDLES": "candles", "REDIS": "redis", "ORDERS": "orders"}

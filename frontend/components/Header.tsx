@@ -32,7 +32,7 @@ export function Header({ run, link, age, stale, finished, portfolio, equity, the
           <span className="quiet">run</span> <code>{run}</code>
         </p>
       )}
-      {portfolio && (
+      {portfolio && portfolio.ts > 0 && (
         <p className="market" title="The market's clock">
           <time dateTime={new Date(portfolio.ts).toISOString()}>
             {format.day(portfolio.ts)} {format.clock(portfolio.ts)}

@@ -210,7 +210,7 @@ def test_lost_connection_is_shown_and_mended(open_page: Open) -> None:
     expect(card.get_by_role("button", name="Pause")).to_be_disabled()
     expect(card.get_by_role("button", name="Kill", exact=True)).to_be_enabled()
     wire.cut = False
-    page.get_by_role("button", name="Try now").click()
+    page.get_by_role("button", name="Try now").evaluate_all("all => all.forEach(one => one.click())")  # or it has just done so
     expect(page.get_by_role("banner")).to_contain_text("Live", timeout=PATIENCE_MS)
     expect(card.get_by_role("button", name="Pause")).to_be_enabled()
 

@@ -287,7 +287,7 @@ def test_an_alarm_of_rabbitmq_and_a_user_without_rights(tmp_path_factory):
     if os.geteuid() != 0 or not control.exists():
         pytest.skip("needs a RabbitMQ server of its own, started by root on Debian")
     folder = Path("/var/tmp") / f"openbell-{uuid.uuid4().hex[:8]}"
-    own = {**os.environ, "OPENBELL_SERVICES_DIR": str(folder), "OPENBELL_SERVICES_PORT_OFFSET": "2310"}
+    own = {**os.environ, "OPENBELL_SERVICES_DIR": str(folder), "OPENBELL_SERVICES_PORT_OFFSET": "3650"}  # no other test's
 
     def services(command):
         subprocess.run([ROOT / "scripts/services.sh", command, "rabbitmq"], env=own, check=True, capture_output=True)
@@ -295,7 +295,7 @@ def test_an_alarm_of_rabbitmq_and_a_user_without_rights(tmp_path_factory):
     def rabbitmqctl(*arguments):
         node = {
             "HOME": str(folder / "rabbitmq"),
-            "ERL_EPMD_PORT": "16679",
+            "ERL_EPMD_PORT": "18019",
             "RABBITMQ_NODENAME": "openbell@localhost",
             "PATH": os.environ["PATH"],
         }
@@ -308,7 +308,7 @@ def test_an_alarm_of_rabbitmq_and_a_user_without_rights(tmp_path_factory):
 
     try:
         services("up")
-        place = changed(settings("rabbitmq"), "rabbitmq", port=17_982, user="narrow", password=f"{CANARY}-1")
+        place = changed(settings("rabbitmq"), "rabbitmq", port=19_322, user="narrow", password=f"{CANARY}-1")
         rabbitmqctl("add_user", "narrow", f"{CANARY}-1")
         assert "'/'" in one(rabbitmq.server(place)).found
         rabbitmqctl("set_permissions", "narrow", "^nothing", ".*", ".*")

@@ -10,13 +10,13 @@ import urllib.request
 
 import pytest
 
-from openbell.cli.demo_processes import caught_up, write_config
+from openbell.cli.demo_processes import caught_up, is_published, write_config
 from openbell.config import load_settings
 from openbell.model import enums
 from openbell.services.processes.fleet import Fleet, free_port
 from openbell.services.processes.process import open_journal
 from tests.servers import environment, fresh_database
-from tests.simulation.platform import ROOT, candle_rows, execute, undisturbed
+from tests.simulation.platform import PARTITIONS, ROOT, candle_rows, execute, undisturbed
 
 pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -70,14 +70,9 @@ def test_candles_of_two_processors_are_those_the_strategies_saw(client, expected
         fleet.stop("ingest")
         write_config(tmp_path, "max")
         fleet.start("ingest")
-        ingest = fleet.wait("ingest", lambda health: health.checks["feed"].detail.endswith("has ended"), "at the end", 120.0)
+        ingest = fleet.wait("ingest", is_published, "at the end", 120.0)
         assert ingest.status == "healthy"
-        is_it = caught_up()
-        fleet.wait(
-            "processor",
-            lambda health: is_it(health) and sum(key.startswith("partition") for key in health.progress["processor"]) >= 2,
-            "at the last tick", 120.0,
-        )  # fmt: skip
+        fleet.wait("processor", caught_up(PARTITIONS), "at the last tick", 120.0)
         fleet.stop()
     rows = execute(
         platform_settings(config, client, tmp_path), "SELECT symbol, timeframe, ts, open, high, low, close, volume, trades FROM candles"

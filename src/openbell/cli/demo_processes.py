@@ -44,7 +44,7 @@ def run_in_processes(speed: str, json: Path | None, data_dir: Path | None) -> No
         settings = load_settings(config, {"trading.data_dir": str(folder)})
         check_buses(settings)
         with Fleet(config, folder, environment) as fleet:
-            seconds = play(fleet)
+            seconds = play(fleet, 0 if settings.bus.market == "rabbitmq" else settings.bus.partitions)
             fleet.stop()
         with open_journal(settings, "main", writable=False) as journal:
             result = result_of(journal, seconds)
@@ -74,7 +74,7 @@ def write_config(folder: Path, speed: str, traders: Mapping[str, str] | None = N
     return config
 
 
-def play(fleet: Fleet) -> float:
+def play(fleet: Fleet, partitions: int) -> float:
     """Start everything, play the recording to its end, and wait until everybody has all of it; returns the seconds from first to last."""
     for name in FIRST:
         fleet.start(name, *(("--fresh",) if name == "trader" else ()))
@@ -89,7 +89,7 @@ def play(fleet: Fleet) -> float:
     fleet.wait("portfolio", lambda health: health.progress["portfolio"]["commands main"] >= commands, "at the last command", 30.0)
     fleet.wait("orders", lambda health: has_recorded(health, told), "at the last order", 30.0)
     seconds = time.perf_counter() - began
-    fleet.wait("processor", caught_up(), "at the last tick", 30.0)
+    fleet.wait("processor", caught_up(partitions), "at the last tick", 30.0)
     return seconds
 
 
@@ -99,14 +99,18 @@ def has_recorded(health: ProcessHealth, told: Mapping[str, int]) -> bool:
     return all(recorded.get(name, 0) >= index for name, index in told.items())
 
 
-def caught_up() -> Callable[[ProcessHealth], bool]:
-    """Whether a processor has stored everything that there was when it was first asked, or later."""
-    first: list[int] = []
+def caught_up(partitions: int) -> Callable[..., bool]:
+    """Whether processors have stored everything that there was when they were first asked, or later.
 
-    def is_it(health: ProcessHealth) -> bool:
-        told = health.progress["processor"]
-        first.append(told["looks"])
-        return told["looks"] >= min(first) + 2 and told["behind"] == 0
+    Who has no partition is behind with nothing, so together they have to have all `partitions`; 0 where the bus does not say who has which.
+    """
+    first: dict[int, int] = {}
+
+    def is_it(*healths: ProcessHealth) -> bool:
+        told = [health.progress["processor"] for health in healths]
+        looked = [one["looks"] >= first.setdefault(number, one["looks"]) + 2 for number, one in enumerate(told)]
+        held = sum(name.startswith("partition") for one in told for name in one)
+        return held >= partitions and all(looked) and all(one["behind"] == 0 for one in told)
 
     return is_it
 

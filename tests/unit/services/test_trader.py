@@ -152,6 +152,15 @@ def test_what_had_not_left_leaves_again_after_a_crash_with_the_same_bytes(journa
     assert b"".join(body for _, body in published) == everything[3 * COMMAND.itemsize :]
 
 
+def test_events_without_a_decision_leave_nothing_to_say_after_a_crash(journal):
+    """Batches that decided nothing, behind commands that had not left, are none of what is handed out again."""
+    first = opened(journal)
+    told = [len(first.commit(SESSION[at : at + 1], None)) for at in range(400)]
+    assert told[-1] == 0 < sum(told), "a session whose last event decides nothing"
+    again = opened(journal)
+    assert [len(commands) for _, commands in again.pending] == [count for count in told if count]
+
+
 def test_the_status_tells_what_happened(journal):
     """Closed in order, crashed, taken up again."""
     trader = opened(journal)

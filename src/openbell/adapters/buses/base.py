@@ -171,3 +171,6 @@ class LogBus(Bus, Protocol):
 
     async def ends(self, topic: str) -> dict[int, int]:
         """The offset of the next message of every partition."""
+
+    async def identity(self, topic: str) -> str:
+        """Which topic of this name it is: another one once it was removed and made anew, and offsets begin again. Empty: not known."""

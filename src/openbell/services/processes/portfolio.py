@@ -1,12 +1,14 @@
 """`openbell serve portfolio`: the accounts of all traders, kept in the database together with how far they have been followed."""
 
 import asyncio
+from dataclasses import replace
+from typing import Any
 
 import structlog
 
 from openbell.adapters.buses.base import Start
 from openbell.adapters.stores.database import Database
-from openbell.adapters.stores.progress import Progress, move, read_progress
+from openbell.adapters.stores.progress import Advance, Progress, move, read_progress
 from openbell.errors import JournalError
 from openbell.services.gateway.owners import own_accounts
 from openbell.services.portfolio.service import PortfolioService
@@ -26,8 +28,9 @@ class Keeper(Service):
 
     name = "keeper"
 
-    def __init__(self, portfolio: PortfolioService, database: Database, known: Progress) -> None:
+    def __init__(self, portfolio: PortfolioService, database: Database, known: Progress, identity: bytes) -> None:
         super().__init__()
+        self._identity = identity
         self._portfolio = portfolio
         self._database = database
         self._known = known
@@ -44,8 +47,9 @@ class Keeper(Service):
         """Write what is new. Without offsets (a bus that keeps no history) the position counts what was written."""
         async with self._lock:
             position, applied = self._portfolio.offset or self._known.position + 1, self._portfolio.processed
-            if position > self._known.position and applied > self._applied:
-                advance = self._known.advance(position, state=self._portfolio.snapshot())
+            if applied > self._applied:
+                after = replace(self._known, position=position, cursor=self._identity, state=self._portfolio.snapshot())
+                advance = Advance(self._known.position, after)
                 await asyncio.to_thread(self._database.run, lambda sql: move(sql, advance))
                 self._known, self._applied = advance.after, applied
                 self.processed += 1
@@ -70,22 +74,30 @@ async def build(process: Process) -> None:
     database = process.database()
     portfolio = PortfolioService(process.bus, process.plans, lambda _: None, own=own_accounts(process.settings))
     known, start = await take_up(process, portfolio, database)
-    keeper = Keeper(portfolio, database, known)
+    keeper = Keeper(portfolio, database, known, await identity_of(process))
     process.services += [portfolio, keeper, DecisionReader(process.bus, process.edge, process.plans, start, "portfolio", keeper.settle)]
 
 
 async def take_up(process: Process, portfolio: PortfolioService, database: Database) -> tuple[Progress, Start]:
     """Bring a portfolio to where the database stands, and say where to follow from.
 
-    Accounts that cannot be read are built anew from the oldest message.
+    Accounts that cannot be read are built anew from the oldest message. A topic that was made anew is read from its oldest message
+    too: what is in the books already is known by its number.
     """
     reader = f"portfolio {process.edge.name(COMMANDS)}"
     known = await asyncio.to_thread(database.run, lambda sql: read_progress(sql, reader, 0))
     if not known.state:
         return known, "oldest"
+    is_same = known.cursor in (b"", await identity_of(process))
     try:
-        portfolio.restore(known.state, known.position)
+        portfolio.restore(known.state, known.position if is_same else 0)
     except JournalError as error:
         log.warning("accounts are built anew", error=str(error))
         return known, "oldest"
-    return known, {0: known.position}
+    return known, {0: known.position} if is_same else "oldest"
+
+
+async def identity_of(process: Process) -> bytes:
+    """Which topic of decisions it is; empty where the bus cannot tell."""
+    market: Any = process.edge.market
+    return (await market.identity(process.edge.name(COMMANDS))).encode() if market.KEEPS_HISTORY else b""

@@ -8,7 +8,7 @@ on from there, if it is still its partition at all.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 import structlog
@@ -56,11 +56,15 @@ class Shares(Generic[Own]):
         self._look_at = 0.0
         self._behind = -1
         self._looks = 0
+        self._identity = b""
 
     async def run(self, take: Callable[[Sequence[Message]], Awaitable[None]], keep: Callable[[], Awaitable[None]]) -> None:
         """Read until cancelled: `take` gets messages, of which `fresh` says what they are to do; `keep` stores what they did."""
         subscription: Any = self._market.subscribe(self._topic, self._group)
         self._subscription = subscription
+        if self._market.KEEPS_HISTORY:
+            market: Any = self._market
+            self._identity = (await market.identity(self._topic)).encode()
         paced = Paced(subscription, STORE_EVERY_S, MESSAGES_MAX)
         try:
             await subscription.ready()
@@ -100,7 +104,8 @@ class Shares(Generic[Own]):
 
     async def store(self, share: Share[Own], state: bytes, write: Callable[[Advance], None]) -> bool:
         """Have the effect of what was taken of a share written, in a thread. False when another process has taken it over: it is gone."""
-        advance = share.stored.advance(share.offset, state=state)
+        after = replace(share.stored, position=share.offset, cursor=self._identity, state=state)
+        advance = Advance(share.stored.position, after)
         try:
             await asyncio.to_thread(write, advance)
         except FencedError as error:
@@ -125,8 +130,15 @@ class Shares(Generic[Own]):
         share = self._shares.get(partition)
         if share is None or share.times_given != times:
             stored, own = await self._begin(partition)
-            share = self._shares[partition] = Share(partition, stored, own, times, stored.position)
+            share = self._shares[partition] = Share(partition, stored, own, times, self._place(stored))
         return share
+
+    def _place(self, stored: Progress) -> int:
+        """The offset to go on from: the first one where the topic was removed and made anew, since then it is another message's."""
+        if stored.position == 0 or stored.cursor in (b"", self._identity):
+            return stored.position
+        log.warning("topic was made anew, and is read from its beginning", topic=self._topic, partition=stored.partition)
+        return 0
 
     def _held(self) -> Mapping[int, int]:
         """How often each partition that is ours was given to us, where the bus knows for certain."""

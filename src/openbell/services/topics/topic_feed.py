@@ -15,7 +15,7 @@ import structlog
 from openbell.adapters.buses.base import Bus, Message, Start
 from openbell.adapters.feeds.base import EventArray, FeedStatus, Ticks
 from openbell.adapters.messages.ticks import Part, decode_ticks
-from openbell.errors import DataError, JournalError
+from openbell.errors import BusError, DataError, JournalError
 from openbell.model.jit import join
 from openbell.model.plan import Listing
 from openbell.services.topics.chunks import Assembler
@@ -33,6 +33,7 @@ class Cursor(msgspec.Struct, array_like=True):
     offsets: dict[int, int]  # to read next; messages of chunks that were not whole are read again
     taken: dict[int, int]  # behind the last one that was looked at: ticks in JSON before it are known
     sources: dict[str, tuple[int, int]]  # epoch, and the place of the event that comes next
+    topic: str = ""  # which one of its name it was
 
 
 class TopicFeed:
@@ -53,12 +54,14 @@ class TopicFeed:
         self._settled = asyncio.Event()
         self._waiting_for = b""
         self._now = 0
+        self._identity = ""
         self.is_ready = asyncio.Event()
 
     async def stream(self, cursor: bytes) -> AsyncIterator[Ticks]:
         """The events after the cursor, as they come."""
         keeps = self._bus.KEEPS_HISTORY
         known = decoded(cursor)
+        await self._check(known)
         self._assembler = Assembler(known.sources)
         self._offsets = dict(known.taken or (self._start if isinstance(self._start, Mapping) else {}))
         start: Start = (known.offsets or self._start) if keeps else "new"
@@ -75,6 +78,18 @@ class TopicFeed:
                     subscription.ack()
         finally:
             subscription.close()
+
+    async def _check(self, known: Cursor) -> None:
+        """BusError when the topic was removed and made anew since the cursor was taken: what came between is not there."""
+        if not self._bus.KEEPS_HISTORY:
+            return
+        bus: Any = self._bus
+        self._identity = await bus.identity(self._topic)
+        if known.topic and self._identity and known.topic != self._identity:
+            raise BusError(
+                f"{self._topic} was removed and made anew since this run has read it", "the topic that it has read",
+                "begin a new run: openbell serve trader --fresh",
+            )  # fmt: skip
 
     async def _read(self, messages: list[Message]) -> AsyncIterator[Ticks]:
         """What can be handed out with these messages, in arrays of a bounded size."""
@@ -140,7 +155,7 @@ class TopicFeed:
         offsets = dict(self._offsets)
         for partition, offset in self._assembler.lowest().items():
             offsets[partition] = min(offsets.get(partition, offset), offset)
-        return msgspec.msgpack.encode(Cursor(offsets, self._offsets, self._assembler.reached()))
+        return msgspec.msgpack.encode(Cursor(offsets, self._offsets, self._assembler.reached(), self._identity))
 
     def settle(self, cursor: bytes) -> None:
         """The effect of everything up to a cursor is stored."""

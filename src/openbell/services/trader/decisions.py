@@ -22,6 +22,8 @@ from openbell.services.topics.names import COMMANDS, EXECUTIONS, ORDERS, ORDERS_
 from openbell.services.trader.instructions import instructions
 from openbell.services.trader.service import Decided
 
+#: Commands in one message, so that it stays far below what a server takes; what one chunk of ticks decides may be more.
+PART_COMMANDS = 4_096
 #: Of a run's number.
 DIGITS_MAX = 18
 #: Runs that are remembered as not believed.
@@ -86,9 +88,10 @@ class DecisionPublisher(Service):
                 topic, payload = EXECUTIONS, encode_execution(item)
             await self._edge.orders.send(self._edge.name(topic), payload, self._run)
             self._told[f"{topic} {self._run}"] = item.index + 1
-        seq = int(decided.commands[-1]["seq"])
-        payload = encode_decisions(self._run, self._plan, decided.first, decided.commands, seq)
-        await self._edge.market.send(self._edge.name(COMMANDS), payload, self._run)
+        for start in range(0, len(decided.commands), PART_COMMANDS):
+            part = decided.commands[start : start + PART_COMMANDS]
+            payload = encode_decisions(self._run, self._plan, decided.first + start, part, int(part[-1]["seq"]))
+            await self._edge.market.send(self._edge.name(COMMANDS), payload, self._run)
         self.processed += len(decided.commands)
 
     def progress(self) -> dict[str, int]:

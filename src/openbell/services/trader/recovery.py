@@ -31,7 +31,7 @@ class Recovery:
     seq: int  # of the latest event
     commands: int  # written so far
     events_replayed: int
-    unsent: tuple[tuple[int, CommandArray], ...]  # (index of the first, commands) that had not left
+    unsent: tuple[tuple[int, CommandArray], ...]  # (index of the first, commands, one at least) that had not left
 
 
 def source_of(plan: Plan) -> str:
@@ -71,8 +71,8 @@ def recover(journal: Journal, run: str, engine: Engine, source: str) -> Recovery
         if difference := first_difference(batch.commands, derived, batch.first_command):
             raise _disagreement(run, difference, before.source, source)
         seq, commands = batch.last_seq, batch.first_command + len(derived)
-        if commands > before.sent:
-            skip = max(before.sent - batch.first_command, 0)
+        skip = max(before.sent - batch.first_command, 0)
+        if skip < len(derived):
             unsent.append((batch.first_command + skip, derived[skip:]))
     crashed = journal.take_up(run, source).recoveries > before.recoveries
     return Recovery(crashed, start, seq, commands, seq - start, tuple(unsent))

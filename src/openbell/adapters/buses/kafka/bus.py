@@ -96,6 +96,10 @@ class KafkaBus:
         bounds = await self._producer().topics.bounds(self._outbox(topic).topic)
         return {partition: end for partition, (_, end) in bounds.items()}
 
+    async def identity(self, topic: str) -> str:
+        """The id that the server gave the topic when it was made."""
+        return await self._producer().topics.identity(self._outbox(topic).topic)
+
     async def close(self, *topics: str) -> None:
         """No more messages to these topics, or to any. Without topics: flush and disconnect; what has arrived can be taken."""
         if topics:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import structlog
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec  # type: ignore[attr-defined]
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.cimpl import NewTopic, Uuid
 
 from openbell.adapters.buses.base import Topic
 from openbell.adapters.buses.kafka.connection import FORBIDDEN, Watch
@@ -39,6 +39,7 @@ class KafkaTopics:
         self._abandoned: list[AdminClient] = []
         self._watch = watch
         self._known: dict[str, asyncio.Task[int]] = {}
+        self._ids: dict[str, str] = {}
         self._asking: set[asyncio.Task[Any]] = set()
 
     async def partitions(self, topic: Topic) -> int:
@@ -47,6 +48,11 @@ class KafkaTopics:
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
             task = self._known[topic.name] = asyncio.get_running_loop().create_task(self._ensure(topic))
         return await asyncio.shield(task)
+
+    async def identity(self, topic: Topic) -> str:
+        """The id of the topic, which is made when it is not there."""
+        await self.partitions(topic)
+        return self._ids[topic.name]
 
     async def bounds(self, topic: Topic) -> dict[int, tuple[int, int]]:
         """By partition: the offset of the oldest message that is there, and the one that the next message will get."""
@@ -82,7 +88,9 @@ class KafkaTopics:
 
     async def _ensure(self, topic: Topic) -> int:
         async def look() -> int:
-            return len((await _of(self.admin.describe_topics(TopicCollection([topic.name]), request_timeout=ANSWER_SECONDS))).partitions)
+            found = await _of(self.admin.describe_topics(TopicCollection([topic.name]), request_timeout=ANSWER_SECONDS))
+            self._ids[topic.name] = _hex(found.topic_id)
+            return len(found.partitions)
 
         async def make() -> None:
             kept = {"retention.ms": str(1000 * topic.keep_s)} if topic.keep_s else {}
@@ -175,3 +183,12 @@ def _mistake(what: str, error: KafkaError) -> BusError | None:
     if error.code() in MISTAKES:
         return BusError(f"Kafka refuses {what}: {error.str()}", do="check its name, bus.partitions and the cluster's rules")
     return None
+
+
+def _hex(id: Uuid) -> str:
+    """128 bits in hexadecimal digits."""
+    high, low = id.get_most_significant_bits(), id.get_least_significant_bits()  # type: ignore[attr-defined]
+    return f"{high & _WORD:016x}{low & _WORD:016x}"
+
+
+_WORD = 2**64 - 1

@@ -151,6 +151,10 @@ class RedisStreamBus(RedisBus):
         self._readers += readers
         return StreamSubscription(inbox, readers, self.release)
 
+    async def identity(self, topic: str) -> str:
+        """Not known."""
+        return ""
+
     async def ends(self, topic: str) -> dict[int, int]:
         """By partition, the offset that the next message will get. The difference to an offset read is how far one is behind."""
         partitions = self._outgoing(topic).topic.partitions
