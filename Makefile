@@ -20,7 +20,7 @@ WEB := .venv/.stamp-web
 KERNEL := .venv/.stamp-kernel
 FRONTEND := $(shell find frontend \( -name node_modules -o -name .next -o -name out \) -prune -o -type f -not -name next-env.d.ts -not -name '*.tsbuildinfo' -print 2>/dev/null)
 
-.PHONY: help setup demo run run-local dev test test-services test-coverage lint format bench proto build lock install-tools clean \
+.PHONY: help setup demo run run-local dev test test-services test-coverage lint format bench proto web-types build lock install-tools clean \
 	docker-build docker-build-arm64 build-arm64 docker-compose-up docker-compose-logs docker-compose-down
 
 help: ## list the targets
@@ -61,7 +61,7 @@ lock: $(BASE) ## resolve the dependencies again (the locks hold hashes and no ad
 	! grep -nE 'https?://' requirements.lock requirements-dev.lock
 
 clean: ## remove the environment and everything built
-	rm -rf .venv build dist frontend/node_modules frontend/.next frontend/out src/openbell/web/static
+	rm -rf .venv build dist scripts/web_types/node_modules frontend/node_modules frontend/.next frontend/out src/openbell/web/static
 
 # --- run
 
@@ -109,6 +109,9 @@ bench: install-tools ## speed, beside the peers that are installed
 
 proto: install-tools ## Python code from the contracts in src/openbell/proto
 	@scripts/proto.sh src
+
+web-types: install-tools ## types for the page from the gateway's OpenAPI document
+	@scripts/web_types.sh
 
 build: install-tools ## wheel and source archive in dist/
 	@$(BIN)/uv build --quiet --python $(BIN)/python --out-dir dist

@@ -1,11 +1,11 @@
 import { memo, useState } from "react";
 import * as format from "@/lib/format";
-import { cancelOrder } from "@/lib/gateway";
+import { answer, gateway } from "@/lib/gateway";
 import type { PriceRow } from "@/lib/state";
-import type { Order, OrderStatus } from "@/lib/types";
+import type { Order } from "@/lib/types";
 import { Empty, Panel } from "./Panel";
 
-const TONES: Record<OrderStatus, string> = {
+const TONES: Record<string, string> = {
   submitted: "open",
   accepted: "open",
   partially_filled: "open",
@@ -26,7 +26,7 @@ export const Orders = memo(function Orders({ orders, prices, blind }: Properties
   const [failure, setFailure] = useState("");
   const open = orders.filter((order) => TONES[order.status] === "open").length;
   const cancel = (id: string) =>
-    cancelOrder(id).then(
+    answer(() => gateway.DELETE("/orders/{order_id}", { params: { path: { order_id: id } } })).then(
       () => setFailure(""),
       (error: Error) => setFailure(`Order ${id} was not canceled. ${error.message}`),
     );
@@ -81,7 +81,7 @@ interface RowProperties {
 }
 
 const Row = memo(function Row({ order, decimals, blind, onCancel }: RowProperties) {
-  const tone = TONES[order.status];
+  const tone = TONES[order.status] ?? "calm";
   return (
     <tr data-order={order.id}>
       <td className="roomy quiet" title={`${format.day(order.ts)}, UTC. Order ${order.id}`}>

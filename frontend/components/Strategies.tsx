@@ -1,11 +1,11 @@
 import { type Dispatch, memo, useEffect, useState } from "react";
 import * as format from "@/lib/format";
-import { commandStrategy } from "@/lib/gateway";
+import { answer, gateway } from "@/lib/gateway";
 import type { Action } from "@/lib/state";
-import type { Strategy, StrategyAction, StrategyState } from "@/lib/types";
+import type { Strategy, StrategyAction } from "@/lib/types";
 import { Empty, Panel } from "./Panel";
 
-const TONES: Record<StrategyState, string> = { active: "good", paused: "warn", halted: "calm", faulted: "bad" };
+const TONES: Record<string, string> = { active: "good", paused: "warn", halted: "calm", faulted: "bad" };
 const ARMED_MS = 4_000;
 
 interface Properties {
@@ -53,7 +53,9 @@ function Card({ strategy, blind, dispatch }: CardProperties) {
     setBusy(true);
     setFailure("");
     try {
-      const reply = await commandStrategy(id, action);
+      const reply = await answer(() =>
+        gateway.POST("/strategies/{strategy}/{action}", { params: { path: { strategy: id, action } } }),
+      );
       dispatch({ type: "strategy", id, state: reply.state });
     } catch (error) {
       setFailure(`${id} did not ${action}. ${(error as Error).message}`);
@@ -66,7 +68,7 @@ function Card({ strategy, blind, dispatch }: CardProperties) {
     <li data-strategy={id} aria-label={id}>
       <div className="line">
         <strong>{id}</strong>
-        <span className={`tag ${TONES[state]}`} role="status" data-testid="strategy-state">
+        <span className={`tag ${TONES[state] ?? "calm"}`} role="status" data-testid="strategy-state">
           {state}
         </span>
         <span className={`pnl number ${format.tone(gain)}`} title="Realised and open profit and loss, after fees">

@@ -14,7 +14,6 @@ import type {
   Signal,
   Snapshot,
   Strategy,
-  StrategyState,
 } from "./types";
 
 const KEEP = { candles: 3000, equity: 4000, fills: 500, orders: 200, signals: 100 };
@@ -62,7 +61,7 @@ export type Action =
   | { type: "candles"; symbol: string; timeframe: string; candles: Candle[] }
   | { type: "candles-failed"; symbol: string; timeframe: string; failure: string }
   | { type: "equity"; points: EquityPoint[] }
-  | { type: "strategy"; id: string; state: StrategyState };
+  | { type: "strategy"; id: string; state: string };
 
 export const START: State = {
   link: { phase: "connecting" },

@@ -233,6 +233,18 @@ class Health(msgspec.Struct):
     checks: dict[str, Check]
 
 
+class Root(msgspec.Struct):
+    """What the platform is, and where everything is."""
+
+    name: str
+    version: str
+    links: dict[str, str]
+    openapi: str
+    sign_in: bool  # whether users sign in here
+    sign_up: bool  # whether everybody may make an account
+    signed_in: bool  # whether somebody is known to ask: without accounts it is always the user `local`
+
+
 class Problem(msgspec.Struct):
     """An error, as in RFC 9457."""
 

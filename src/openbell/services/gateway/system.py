@@ -7,15 +7,16 @@ from fastapi.responses import PlainTextResponse
 
 from openbell import __version__
 from openbell.errors import StorageError
-from openbell.services.gateway.access import Access, needs
+from openbell.services.gateway.access import Access, Anybody, needs
 from openbell.services.gateway.backstage import Backstage
 from openbell.services.gateway.bodies import json_response
 from openbell.services.gateway.openapi import answers
-from openbell.services.views import Check, Health, Services, ServiceView
+from openbell.services.views import Check, Health, Root, Services, ServiceView
 
 LINKS = {
     "health": "/health", "price": "/price/{symbol}", "candles": "/candles/{symbol}?timeframe=1m", "portfolio": "/portfolio",
-    "equity": "/portfolio/equity", "orders": "/orders", "alerts": "/alerts", "sign_in": "/auth/sign-in",
+    "equity": "/portfolio/equity", "orders": "/orders", "alerts": "/alerts", "channels": "/channels",
+    "notifications": "/notifications", "sign_in": "/auth/sign-in",
     "movers": "/analytics/movers", "analytics": "/analytics/{symbol}", "strategies": "/strategies", "services": "/services",
     "metrics": "/metrics", "stream": "/ws",
 }  # fmt: skip
@@ -45,10 +46,11 @@ def system_routes(backstage: Backstage, access: Access) -> APIRouter:
         """How every service stands."""
         return json_response(Services(backstage.services()))
 
-    @routes.get("/api", dependencies=[needs(None)])
-    async def api() -> dict[str, object]:
-        """Name, version, and where everything is."""
-        return {"name": "openbell", "version": __version__, "links": LINKS, "openapi": "/openapi.json"}
+    @routes.get("/api", responses=answers(Root))
+    async def api(caller: Anybody) -> Response:
+        """Name, version, where everything is, and whether one has to sign in."""
+        is_open = access.has_accounts and access.accounts.people.sign_up_open
+        return json_response(Root("openbell", __version__, LINKS, "/openapi.json", access.has_accounts, is_open, caller is not None))
 
     @routes.get(
         "/metrics", dependencies=[needs("admin")], response_class=PlainTextResponse,
