@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from openbell.adapters.feeds.replay import ReplayFeed
 from openbell.adapters.stores.journal import SqliteJournal
-from openbell.cli.demo import strategies
+from openbell.cli.demo_strategies import strategies
 from openbell.cli.terminal import Terminal
 from openbell.config import LoggingSettings, ServerSettings, Settings, TradingSettings, load_settings
 from openbell.errors import PortInUseError
