@@ -9,10 +9,11 @@ import httpx2
 import msgspec
 
 from openbell.adapters.buses.inprocess import InProcessBus
+from openbell.adapters.sealing import Sealer
 from openbell.adapters.stores.alerts import AlertStore
 from openbell.adapters.stores.candles import SqliteCandleStore
 from openbell.adapters.stores.database import open_database
-from openbell.config import Settings, StrategySettings, TradingSettings
+from openbell.config import NotifySettings, Settings, StrategySettings, TradingSettings
 from openbell.errors import BusError
 from openbell.observability import Metrics
 from openbell.services.alerts.access import StoredAlerts
@@ -24,6 +25,7 @@ from openbell.services.gateway.owners import Owners, own_accounts, owners_of
 from openbell.services.gateway.service import make_app, rates_of
 from openbell.services.gateway.stream import Hub
 from openbell.services.names import Names
+from openbell.services.notifier.channels import Channels
 from openbell.services.plans import MAIN, make_plan, simulated_listing, user_accounts
 from openbell.services.portfolio.service import PortfolioService
 from openbell.services.processor.archive import CandleArchive
@@ -45,10 +47,14 @@ async def nobody_trades(_trader: str, _event: Any) -> Any:
     raise BusError("the trader does not run", do="look at /services")
 
 
-def settings_of(**server: Any) -> Settings:
-    """Settings of a platform where users sign in."""
+def settings_of(private: bool = False, **server: Any) -> Settings:
+    """Settings of a platform where users sign in; `private`: whose channels may lead to this machine."""
     given = msgspec.structs.replace(Settings().server, **{"sign_in": True, **server})
-    return Settings(server=given, trading=TradingSettings(strategies=STRATEGIES, user_accounts=3, timeframes=("1s", "1m")))
+    return Settings(
+        server=given,
+        notify=NotifySettings(allow_private=private),
+        trading=TradingSettings(strategies=STRATEGIES, user_accounts=3, timeframes=("1s", "1m")),
+    )
 
 
 class Desk:
@@ -65,10 +71,12 @@ class Desk:
         self.portfolio = PortfolioService(self.bus, {MAIN: plan}, self.layer.last_price, own=own_accounts(settings))
         self.metrics = Metrics()
         self.database = open_database(folder / "alerts.db")
+        self.channels = Channels(self.database, lambda: Sealer(b"k" * 32), settings.notify.allow_private)
         self.owners = Owners(owners_of(settings), user_accounts(settings.trading), accounts)
         self.backstage = Backstage(
             self.names, self.bus, self.archive, self._price, self.portfolio, nobody_trades, lambda: "run-1", list, self.metrics,
             self.metrics.text, self.owners, StoredAlerts(AlertStore(self.database), quota=20),
+            lambda: self.channels,
         )  # fmt: skip
         server = settings.server
         self.access = Access(accounts, bool(server.tls_cert or server.proxies), rates_of(settings))
@@ -94,9 +102,9 @@ class Desk:
 
 
 @contextlib.asynccontextmanager
-async def desk(folder: Path, accounts: Any, **server: Any) -> AsyncIterator[Desk]:
+async def desk(folder: Path, accounts: Any, private: bool = False, **server: Any) -> AsyncIterator[Desk]:
     """The application of a platform; with `accounts` None of one where nobody signs in."""
-    made = Desk(folder, settings_of(sign_in=accounts is not None, **server), accounts)
+    made = Desk(folder, settings_of(private, sign_in=accounts is not None, **server), accounts)
     try:
         yield made
     finally:

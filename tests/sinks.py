@@ -28,6 +28,7 @@ class Server:
     def __init__(self):
         self.lock = threading.Lock()
         self.texts = []  # what people would read, in order
+        self.connected = 0  # requests that came, answered or not
         self.requests = 0
         self.answer = lambda: None
         self.delay_s = 0.0
@@ -38,6 +39,7 @@ class Server:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.connected += 1
                 if outer.delay_s:
                     outer.released.wait(outer.delay_s)
                 with outer.lock:

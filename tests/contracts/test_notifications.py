@@ -46,10 +46,10 @@ def log(database):
     return DeliveryLog(database)
 
 
-def user(database, name):
+def user(database, name, role="trader"):
     """The id of a new user."""
-    query = "INSERT INTO users (name, password_hash, role, created) VALUES (?, '', 'trader', 1) RETURNING id"
-    return int(database.run(lambda sql: sql.select(query, (name,)))[0][0])
+    query = "INSERT INTO users (name, password_hash, role, created) VALUES (?, '', ?, 1) RETURNING id"
+    return int(database.run(lambda sql: sql.select(query, (name, role)))[0][0])
 
 
 def channel(channels, owner=0, name="phone", **changes):
@@ -170,8 +170,8 @@ def test_a_thing_that_several_say_at_once(channels, outbox, place):
 
 
 def test_who_wants_what(channels, outbox, database):
-    """By event, by severity, by owner; what concerns the house goes to the house, and to those of others that want it."""
-    ann, bob = user(database, "ann"), user(database, "bob")
+    """By event, by severity, by owner; what concerns the house goes to the house, and to those of administrators that want it."""
+    ann, bob = user(database, "ann"), user(database, "bob", "admin")
     all_of_ann = channel(channels, ann)
     kills = channel(channels, ann, "kills", events=("kill",))
     urgent = channel(channels, ann, "urgent", minimum="critical")
@@ -186,6 +186,17 @@ def test_who_wants_what(channels, outbox, database):
     assert told(outbox, kills) == told(outbox, urgent) == [("k", 2)]
     assert told(outbox, house) == told(outbox, admin) == [("h", 2)]
     assert told(outbox, off) == []
+
+
+def test_who_may_hear_it_no_more(channels, outbox, database):
+    """An administrator who is one no more hears nothing of the house, and a user who is disabled hears nothing at all."""
+    bob = user(database, "bob", "admin")
+    made = channel(channels, bob, house=True)
+    for change, expected in (("role = 'admin'", ["h1", "b1"]), ("role = 'trader'", ["b2"]), ("role = 'admin', disabled = 1", [])):
+        number = len(expected) and expected[-1][1:]
+        database.run(lambda sql, change=change: sql.execute(f"UPDATE users SET {change} WHERE id = ?", (bob,)))
+        outbox.tell([news(f"h{number}", 0), news(f"b{number}", bob)])
+        assert [one.news.id for one in outbox.waiting(made.id, 100)][-len(expected) or 100 :] == expected
 
 
 def test_what_nobody_wants_is_not_kept(channels, outbox, place):

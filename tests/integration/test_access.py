@@ -57,6 +57,14 @@ ROUTES = {
     ("GET", "/alerts/events"): "alerts",
     ("PATCH", "/alerts/{id}"): "alerts",
     ("DELETE", "/alerts/{id}"): "alerts",
+    ("GET", "/channels"): "alerts",
+    ("POST", "/channels"): "alerts",
+    ("PATCH", "/channels/{id}"): "alerts",
+    ("DELETE", "/channels/{id}"): "alerts",
+    ("POST", "/channels/{id}/test"): "alerts",
+    ("GET", "/notifications"): "alerts",
+    ("GET", "/notifications/templates"): "alerts",
+    ("PUT", "/notifications/templates/{event}"): "alerts",
     ("POST", "/auth/sign-out"): "read",  # last: it ends the session
 }
 #: What belongs to a person and not to a program.
@@ -69,7 +77,7 @@ PERSONAL = {
 UNPROVEN = {("POST", "/auth/step-up"), ("POST", "/auth/password")}
 PERMISSIONS = {"viewer": {"read", "alerts"}, "trader": {"read", "alerts", "trade"}, "admin": {"read", "alerts", "trade", "admin"}}
 #: Something that is nowhere, for each name in a path.
-NOWHERE = {"symbol": "BTCUSDT", "order_id": "1", "strategy": "nothing", "action": "pause", "name": "nobody"}
+NOWHERE = {"symbol": "BTCUSDT", "order_id": "1", "strategy": "nothing", "action": "pause", "name": "nobody", "event": "nothing"}
 #: A body that is right, where another would be refused before it is looked at whose it is.
 BODIES = {
     ("POST", "/auth/step-up"): {"password": "wrong"},
@@ -111,9 +119,18 @@ def bobs(platform, people):
         "filled": filled["id"],
         "account": filled["strategy"],
         "alert": bob.do("POST", "/alerts", {"symbol": "BTCUSDT", "condition": "above", "target_price": 1e9, "note": "canary of bob"})["id"],
+        "channel": str(
+            bob.do("POST", "/channels", {"name": "canary of bob", "url": "json://93.184.215.14/canary", "events": ["channel"]})["id"]
+        ),
         "key": bob.do("POST", "/keys", {"name": "canary of bob", "scopes": ["read"]})["id"],
         "session": next(one["id"] for one in bob.get("/auth/sessions")["sessions"]),
     }
+
+
+@pytest.fixture(scope="module")
+def eves_program(people):
+    """Eve by a key for all that she may do."""
+    return people["eve"].with_key("read", "alerts", "trade")
 
 
 def callers(platform, people):
@@ -168,17 +185,20 @@ FOREIGN = [
     ("GET", "/alerts/events?owner=bob", None),
     ("PATCH", "/alerts/{alert}", {"status": "paused"}),
     ("DELETE", "/alerts/{alert}", None),
+    ("PATCH", "/channels/{channel}", {"url": "json://93.184.215.14/stolen"}),
+    ("POST", "/channels/{channel}/test", None),
+    ("DELETE", "/channels/{channel}", None),
     ("DELETE", "/keys/{key}", None),
     ("DELETE", "/auth/sessions/{session}", None),
 ]
 
 
 @pytest.mark.parametrize(("method", "path", "body"), FOREIGN)
-def test_what_is_bobs_is_not_there_for_others(people, bobs, method, path, body):
+def test_what_is_bobs_is_not_there_for_others(people, eves_program, bobs, method, path, body):
     """404 for another trader, also by a key; what is refused says nothing of it, and nothing has happened to it."""
     place = path.format(**bobs)
     eve = people["eve"]
-    for person in (eve, eve.with_key("read", "alerts", "trade")):
+    for person in (eve, eves_program):
         status, answer, _ = person.ask(method, place, body)
         expected = 403 if person.key and path.startswith(("/auth", "/keys")) else 404
         assert status == expected, answer
@@ -191,18 +211,19 @@ def test_what_is_bobs_is_not_there_for_others(people, bobs, method, path, body):
     assert bobs["order"] in {order["id"] for order in bob.get("/orders?limit=2000")["orders"] if order["status"] == "accepted"}
     assert {one["state"] for one in bob.get("/strategies")["strategies"]} == {"active"}
     assert [(one["id"], one["status"]) for one in bob.get("/alerts")["alerts"]] == [(bobs["alert"], "active")]
+    assert [(str(one["id"]), one["status"]) for one in bob.get("/channels")["channels"]] == [(bobs["channel"], "new")]
 
 
 def test_nothing_of_bobs_is_in_anything_that_eve_reads(people, bobs):
     """Everything that can be read, searched for everything of Bob's; what Bob reads has it, so the search finds something."""
     reads = [path for method, path in ROUTES if method == "GET" and "{" not in path and path != "/openapi.json"]
-    traces = ("canary", bobs["order"], bobs["filled"], bobs["account"], bobs["key"], bobs["session"], '"bobs"', "house", "manual")
+    traces = ("canary", bobs["order"], bobs["filled"], bobs["account"], bobs["key"], bobs["session"], '"bobs"', ': "house"', "manual")
     found = {}
     for name in ("eve", "vera", "bob"):
         texts = [text_of(people[name].ask("GET", path)[1]) for path in reads]
         found[name] = {trace for trace in traces if any(trace in text for text in texts)}
     assert found["eve"] == found["vera"] == set()
-    assert found["bob"] == set(traces) - {"house", "manual"}
+    assert found["bob"] == set(traces) - {': "house"', "manual"}
 
 
 def test_an_administrator_sees_everybody(people, bobs):

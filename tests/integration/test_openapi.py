@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 #: Cases of each operation and kind (such as the document allows, and such as it does not); each is asked by everybody.
 EXAMPLES = 5
 CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance, negative_data_rejection)
-OPERATIONS = 41
+OPERATIONS = 49
 #: What is there on both platforms, so that more is answered than that there is no such thing.
 KNOWN = {"symbol": "BTCUSDT", "strategy": "manual"}
 

@@ -29,6 +29,7 @@ from openbell.services.views import Price, ServiceView
 
 if TYPE_CHECKING:
     from openbell.services.alerts.local import LocalAlerts
+    from openbell.services.notifier.local import LocalNotifier
 
 #: Events between two checkpoints of the state: some tens of milliseconds of stepping after a crash.
 CHECKPOINT_EVENTS = 50_000
@@ -75,13 +76,13 @@ class Platform:
         async def price(symbol: str) -> Price | None:
             return layer.prices.get(symbol)
 
-        alerts = self._alerts(settings)
+        alerts, notifier = self._alerts(settings), self._notifier(settings)
         backstage = Backstage(
             self.names, self.bus, self.processor.archive, price, self.portfolio, LocalAsk(self.bus, self.trader),
             lambda: self.trader.trader.id, self.views, self.metrics, self.metrics_text, owners, StoredAlerts(alerts.open_store),
+            lambda: notifier.channels,
         )  # fmt: skip
         gateway = GatewayService(backstage, opened, metrics, settings, accounts)
-        notifier = self._notifier(settings)
         serving: list[Service] = [gateway]
         if settings.grpc.enabled and settings.grpc.addr:
             from openbell.services.rpc.opening import serve_all
@@ -103,7 +104,7 @@ class Platform:
             alerts.begin_at(self.trader.trader.seq, self.portfolio.replicas[MAIN])
         return alerts
 
-    def _notifier(self, settings: Settings) -> Service:
+    def _notifier(self, settings: Settings) -> "LocalNotifier":
         """Tells people what happens, where somebody wants to hear of it."""
         from openbell.services.notifier.local import LocalNotifier
 

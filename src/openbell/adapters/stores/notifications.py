@@ -200,7 +200,11 @@ def _news(values: Sequence[Any]) -> News:
 
 
 _NEWS = "n.id, coalesce(n.user_id, 0), n.event, n.severity, n.ts, n.payload"
-_ENABLED = "SELECT id, coalesce(user_id, 0), events, minimum, house FROM channels WHERE enabled ORDER BY id"
+#: What is the house's is told to administrators, while they are some; who is disabled is told nothing.
+_ENABLED = """
+SELECT c.id, coalesce(c.user_id, 0), c.events, c.minimum, c.house AND u.role = 'admin'
+FROM channels c LEFT JOIN users u ON u.id = c.user_id WHERE c.enabled AND u.disabled IS NULL ORDER BY c.id
+"""
 _TELL = "INSERT INTO notifications (id, user_id, event, severity, ts, payload, created)"
 _ONCE = "ON CONFLICT (id) DO NOTHING RETURNING id, number"
 _DELIVER = """

@@ -15,7 +15,7 @@ from openbell.services.alerts.shown import shown_event, shown_row
 from openbell.services.gateway import alert_records as records
 from openbell.services.gateway.access import Access, Watcher
 from openbell.services.gateway.backstage import Backstage
-from openbell.services.gateway.bodies import body_of, json_response, with_next
+from openbell.services.gateway.bodies import body_of, json_response, tagged_record, with_next
 from openbell.services.gateway.openapi import NOTHING, answers, takes
 from openbell.services.gateway.trading import Owner
 from openbell.services.views import Alert
@@ -94,7 +94,7 @@ def alert_routes(backstage: Backstage, access: Access) -> APIRouter:
     routes = APIRouter(tags=["alerts"])
     desk = AlertDesk(backstage, access)
 
-    @routes.get("/alerts", responses=answers(records.Alerts, 404, 422))
+    @routes.get("/alerts", responses=answers(records.Alerts, 404, 422, tagged=True))
     async def alerts(
         request: Request, caller: Watcher, symbol: Symbol = "", status: Status | None = None, owner: Owner = "", after: Number = 0,
         limit: Most = 100,
@@ -102,14 +102,14 @@ def alert_routes(backstage: Backstage, access: Access) -> APIRouter:
         """The alerts of the caller, oldest first; an administrator sees all. Removed ones are shown for `status=canceled` only."""
         rows = await desk.alerts.find(await desk.owner(caller, owner), symbol, status, after, limit)
         shown = records.Alerts([shown_row(row) for row in rows])
-        return with_next(json_response(shown), request, str(rows[-1].id) if len(rows) == limit else None)
+        return with_next(tagged_record(request, shown), request, str(rows[-1].id) if len(rows) == limit else None)
 
     @routes.post("/alerts", status_code=201, responses=answers(Alert, 404, 422, ok=201), openapi_extra=takes(records.AlertWanted))
     async def create(request: Request, caller: Watcher, idempotency_key: Key = None) -> Response:
         """An alert: once, or every time that its condition is met. Repeating an Idempotency-Key makes no second one."""
         return json_response(await desk.create(caller, await body_of(request, records.AlertWanted), idempotency_key), 201)
 
-    @routes.get("/alerts/events", responses=answers(records.AlertEvents, 404, 422))
+    @routes.get("/alerts/events", responses=answers(records.AlertEvents, 404, 422, tagged=True))
     async def events(
         request: Request, caller: Watcher, symbol: Symbol = "", alert: AlertNumber = None, owner: Owner = "", after: Number = 0,
         limit: Most = 100,
@@ -118,7 +118,7 @@ def alert_routes(backstage: Backstage, access: Access) -> APIRouter:
         rows = await desk.alerts.events(await desk.owner(caller, owner), after, alert, symbol, limit)
         latest = rows[-1].seq if rows else after
         shown = records.AlertEvents([shown_event(row) for row in rows], latest)
-        return with_next(json_response(shown), request, str(latest) if len(rows) == limit else None)
+        return with_next(tagged_record(request, shown), request, str(latest) if len(rows) == limit else None)
 
     @routes.patch("/alerts/{id}", responses=answers(Alert, 404, 422), openapi_extra=takes(records.AlertChange))
     async def change(request: Request, id: AlertId, caller: Watcher) -> Response:

@@ -12,6 +12,7 @@ from openbell.observability import Metrics
 from openbell.services.alerts.access import Alerts
 from openbell.services.gateway.owners import Owners
 from openbell.services.names import Names
+from openbell.services.notifier.channels import Channels
 from openbell.services.portfolio.service import PortfolioService
 from openbell.services.processor.archive import CandleArchive
 from openbell.services.trader.service import Answer
@@ -37,3 +38,4 @@ class Backstage:
     metrics_text: Callable[[], bytes]
     owners: Owners = field(default_factory=Owners)
     alerts: Alerts | None = None
+    channels: Callable[[], Channels] | None = None  # it blocks, for a thread

@@ -24,14 +24,22 @@ def json_response(value: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(value), status, media_type="application/json")
 
 
-def tagged(request: Request, body: bytes, media_type: str = "application/json") -> Response:
-    """An answer with its tag, or 304 for a client that has it. Only its own store may keep it, and has to ask each time."""
+def tagged(request: Request, body: bytes, is_kept: bool = True) -> Response:
+    """JSON with its tag, or 304 for a client that has it. Its own store may keep it, and has to ask each time.
+
+    Without `is_kept` no store may: programs that ask again and again have the tag all the same, and browsers forget whose page it was.
+    """
     tag = f'W/"{blake2b(body, digest_size=12).hexdigest()}"'
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache" if is_kept else "no-store"}
     known = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
     if tag.removeprefix("W/") in known or known == ["*"]:
         return Response(status_code=304, headers=headers)
-    return Response(body, media_type=media_type, headers=headers)
+    return Response(body, media_type="application/json", headers=headers)
+
+
+def tagged_record(request: Request, value: Any) -> Response:
+    """A record of somebody's as JSON with its tag."""
+    return tagged(request, msgspec.json.encode(value), is_kept=False)
 
 
 def with_next(response: Response, request: Request, after: str | None) -> Response:

@@ -32,7 +32,7 @@ def market_routes(backstage: Backstage) -> APIRouter:
             raise UnknownNameError.of("price of", symbol, archive.speed_layer.prices)
         return json_response(LastPrice(found.price, found.bid, found.ask, found.quantity, found.ts, symbol))
 
-    @routes.get("/candles/{symbol}", responses=answers(Candles, 404, 422))
+    @routes.get("/candles/{symbol}", responses=answers(Candles, 404, 422, tagged=True))
     async def candles(
         request: Request, symbol: str, timeframe: str = "1m", start: Moment = None, end: Moment = None, limit: Limit = 500
     ) -> Response:
@@ -41,13 +41,13 @@ def market_routes(backstage: Backstage) -> APIRouter:
         found = await archive.candles(symbol, timeframe, start or 0, NEVER if end is None else end, limit)
         return tagged(request, msgspec.json.encode(Candles(symbol, timeframe, found)))
 
-    @routes.get("/analytics/movers", responses=answers(Movers, 422))
+    @routes.get("/analytics/movers", responses=answers(Movers, 422, tagged=True))
     async def movers(request: Request, window: str = "5m", limit: Annotated[int, Query(ge=1, le=100)] = 10) -> Response:
         """What rose most, fell most and traded most."""
         window_ns = min(max(parse_timeframe(window), 5 * SECOND), 10_000 * MINUTE)
         return tagged(request, msgspec.json.encode(await archive.ask(board.movers, archive.speed_layer, window_ns, limit)))
 
-    @routes.get("/analytics/{symbol}", responses=answers(Analytics, 404, 422))
+    @routes.get("/analytics/{symbol}", responses=answers(Analytics, 404, 422, tagged=True))
     async def analytics(request: Request, symbol: str, timeframe: str = "1m") -> Response:
         """Moving averages, volatility and other indicators at the latest closed candle."""
         _known(symbol, timeframe)

@@ -23,6 +23,7 @@ from openbell.services.gateway.backstage import Backstage
 from openbell.services.gateway.front import Front
 from openbell.services.gateway.guard import Guard, content_policy
 from openbell.services.gateway.market import market_routes
+from openbell.services.gateway.notifications import notification_routes
 from openbell.services.gateway.people import people_routes
 from openbell.services.gateway.server import Server, is_loopback, raise_file_limit, tls_context
 from openbell.services.gateway.stream import Hub
@@ -66,7 +67,7 @@ def make_app(backstage: Backstage, hub: Hub, access: Access, settings: ServerSet
     gateway_errors.install(app)
     for routes in (
         system_routes(backstage, access), market_routes(backstage), trading_routes(backstage), alert_routes(backstage, access),
-        auth_routes(access), people_routes(access),
+        notification_routes(backstage), auth_routes(access), people_routes(access),
     ):  # fmt: skip
         app.include_router(routes)
     gateway_openapi.install(app)

@@ -11,7 +11,7 @@ from openbell.model import enums
 from openbell.services.accounts.callers import Caller
 from openbell.services.gateway.access import Dealer, Reader
 from openbell.services.gateway.backstage import Backstage
-from openbell.services.gateway.bodies import body_of, json_response, with_next
+from openbell.services.gateway.bodies import body_of, json_response, tagged_record, with_next
 from openbell.services.gateway.openapi import answers, takes
 from openbell.services.plans import MAIN
 from openbell.services.trader.asking import PATIENCE
@@ -102,18 +102,18 @@ def trading_routes(backstage: Backstage) -> APIRouter:
         """Positions, cash and the newest executions of the caller's accounts, at the latest prices; an administrator sees all."""
         return json_response(portfolio.portfolio(50, await owners.chosen(caller, owner)))
 
-    @routes.get("/portfolio/equity", responses=answers(Equity, 404, 422))
-    async def equity(caller: Reader, owner: Owner = "", limit: Annotated[int, Query(ge=1, le=10_000)] = 2000) -> Response:
+    @routes.get("/portfolio/equity", responses=answers(Equity, 404, 422, tagged=True))
+    async def equity(request: Request, caller: Reader, owner: Owner = "", limit: Annotated[int, Query(ge=1, le=10_000)] = 2000) -> Response:
         """The equity curve: pairs of time (ms) and equity."""
-        return json_response(Equity(portfolio.equity(limit, await owners.chosen(caller, owner))))
+        return tagged_record(request, Equity(portfolio.equity(limit, await owners.chosen(caller, owner))))
 
-    @routes.get("/orders", responses=answers(Orders, 404, 422))
+    @routes.get("/orders", responses=answers(Orders, 404, 422, tagged=True))
     async def orders(
         request: Request, caller: Reader, owner: Owner = "", after: After = "", limit: Annotated[int, Query(ge=1, le=2_000)] = 100
     ) -> Response:
         """The newest orders, newest first. The header Link has the next page, while there is one."""
         found, last = portfolio.page(limit, await owners.chosen(caller, owner), after)
-        return with_next(json_response(Orders(found)), request, last or None)
+        return with_next(tagged_record(request, Orders(found)), request, last or None)
 
     @routes.post("/orders", status_code=201, responses=answers(Order, 404, 422, ok=201), openapi_extra=takes(NewOrder))
     async def submit(
@@ -130,10 +130,10 @@ def trading_routes(backstage: Backstage) -> APIRouter:
         """Cancel an open order."""
         return json_response(await desk.cancel(caller, order_id))
 
-    @routes.get("/strategies", responses=answers(Strategies, 404, 422))
-    async def strategies(caller: Reader, owner: Owner = "") -> Response:
+    @routes.get("/strategies", responses=answers(Strategies, 404, 422, tagged=True))
+    async def strategies(request: Request, caller: Reader, owner: Owner = "") -> Response:
         """Every strategy with its account, and the accounts for orders of users."""
-        return json_response(Strategies(portfolio.strategies(await owners.chosen(caller, owner))))
+        return tagged_record(request, Strategies(portfolio.strategies(await owners.chosen(caller, owner))))
 
     @routes.post("/strategies/{strategy}/{action}", responses=answers(StrategyState, 404, 422))
     async def act(strategy: str, action: Action, caller: Dealer) -> Response:

@@ -24,7 +24,13 @@ if TYPE_CHECKING:
     from openbell.adapters.sealing import Sealer
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, description="1 to 64 characters")]
-Url = Annotated[str, msgspec.Meta(min_length=1, max_length=2000, description="an address of apprise's")]
+Url = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1, max_length=2000, description="an address of apprise's, with its tokens",
+        extra_json_schema={"writeOnly": True, "format": "password"},
+    ),
+]  # fmt: skip
 Events = Annotated[tuple[str, ...], msgspec.Meta(max_length=32)]
 Short = Annotated[str, msgspec.Meta(max_length=64)]
 

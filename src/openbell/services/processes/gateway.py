@@ -1,6 +1,7 @@
 """`openbell serve gateway`: the API and the page, over readers of what the other processes publish. Any number of them may run."""
 
 import asyncio
+from collections.abc import Callable
 
 from openbell.adapters.stores.alerts import AlertStore
 from openbell.adapters.stores.candles import open_candles
@@ -13,6 +14,7 @@ from openbell.services.gateway.backstage import Backstage
 from openbell.services.gateway.owners import Owners, own_accounts, owners_of
 from openbell.services.gateway.service import GatewayService
 from openbell.services.names import Names
+from openbell.services.notifier.channels import Channels
 from openbell.services.plans import MAIN, user_accounts
 from openbell.services.portfolio.service import PortfolioService
 from openbell.services.processes.portfolio import take_up
@@ -21,6 +23,7 @@ from openbell.services.processor.archive import CandleArchive
 from openbell.services.processor.display import AlertReader, ClosedCandleReader, DisplayReader
 from openbell.services.processor.speed_layer import SpeedLayer
 from openbell.services.rpc.opening import alerts_client, serve_all
+from openbell.services.stores import sealer_of
 from openbell.services.topics.names import ALERTS
 from openbell.services.trader.decisions import DecisionReader
 from openbell.services.trader.requests import RemoteAsk
@@ -64,7 +67,7 @@ async def build(process: Process) -> None:
     owners = Owners(owners_of(settings), user_accounts(settings.trading), accounts)
     backstage = Backstage(
         names, bus, archive, prices.get_price, portfolio, ask, lambda: portfolio.runs[MAIN], lambda: display.services() or process.views(),
-        process.metrics, process.metrics_text, owners, _alerts(process, database),
+        process.metrics, process.metrics_text, owners, _alerts(process, database), _channels(process, database),
     )  # fmt: skip
     gateway = GatewayService(backstage, process.opened, None, settings, accounts)
     process.services += [
@@ -86,3 +89,9 @@ def _alerts(process: Process, database: Database) -> Alerts:
     client = alerts_client(process.settings)
     process.stack.push_async_callback(client.close)
     return client
+
+
+def _channels(process: Process, database: Database) -> Callable[[], Channels]:
+    """The channels in the database: whoever tells people looks there for what has changed."""
+    channels = Channels(database, lambda: sealer_of(process.settings), process.settings.notify.allow_private)
+    return lambda: channels
