@@ -1,6 +1,7 @@
 import { memo, useState } from "react";
 import * as format from "@/lib/format";
 import { answer, gateway } from "@/lib/gateway";
+import { useMay } from "@/lib/session";
 import type { PriceRow } from "@/lib/state";
 import type { Order } from "@/lib/types";
 import { Empty, Panel } from "./Panel";
@@ -81,6 +82,7 @@ interface RowProperties {
 }
 
 const Row = memo(function Row({ order, decimals, blind, onCancel }: RowProperties) {
+  const may = useMay("trade");
   const tone = TONES[order.status] ?? "calm";
   return (
     <tr data-order={order.id}>
@@ -108,7 +110,7 @@ const Row = memo(function Row({ order, decimals, blind, onCancel }: RowPropertie
       <td className="number">{format.price(order.average_price ?? order.limit_price ?? order.stop_price, decimals)}</td>
       <td className="state">
         <span className={`tag ${tone}`}>{order.status === "partially_filled" ? "partial" : order.status}</span>
-        {tone === "open" && (
+        {tone === "open" && may && (
           <button type="button" className="small" disabled={blind} onClick={() => onCancel(order.id)}>
             Cancel
           </button>

@@ -1,6 +1,7 @@
 import { type Dispatch, memo, useEffect, useState } from "react";
 import * as format from "@/lib/format";
 import { answer, gateway } from "@/lib/gateway";
+import { useMay } from "@/lib/session";
 import type { Action } from "@/lib/state";
 import type { Strategy, StrategyAction } from "@/lib/types";
 import { Empty, Panel } from "./Panel";
@@ -46,6 +47,7 @@ function Card({ strategy, blind, dispatch }: CardProperties) {
   const { id, state } = strategy;
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState("");
+  const may = useMay("trade");
   const gain = strategy.equity - strategy.initial_cash;
   const why = blind ? "Off while market data is not current" : undefined;
 
@@ -85,15 +87,17 @@ function Card({ strategy, blind, dispatch }: CardProperties) {
         ))}
       </p>
       <div className="line">
-        <div className="actions">
-          <button type="button" disabled={blind || busy || state === "active"} title={why} onClick={() => command("start")}>
-            Start
-          </button>
-          <button type="button" disabled={blind || busy || state !== "active"} title={why} onClick={() => command("pause")}>
-            Pause
-          </button>
-          <Kill id={id} disabled={busy || state === "halted"} onKill={() => command("kill")} />
-        </div>
+        {may && (
+          <div className="actions">
+            <button type="button" disabled={blind || busy || state === "active"} title={why} onClick={() => command("start")}>
+              Start
+            </button>
+            <button type="button" disabled={blind || busy || state !== "active"} title={why} onClick={() => command("pause")}>
+              Pause
+            </button>
+            <Kill id={id} disabled={busy || state === "halted"} onKill={() => command("kill")} />
+          </div>
+        )}
         <span className="quiet number counts">
           {strategy.orders} orders, {strategy.fills} fills
         </span>

@@ -1,0 +1,97 @@
+import { useEffect } from "react";
+import { useDataAge, usePlatform } from "@/lib/platform";
+import { useTheme } from "@/lib/theme";
+import type { Who } from "@/lib/types";
+import { Menu } from "./account/Menu";
+import { Activity } from "./Activity";
+import { Boundary } from "./Boundary";
+import { CandleChart } from "./CandleChart";
+import { EquityCurve } from "./EquityCurve";
+import { Header } from "./Header";
+import { Notice } from "./Notice";
+import { Orders } from "./Orders";
+import { Positions } from "./Positions";
+import { Prices } from "./Prices";
+import { Proof } from "./Proof";
+import { Services } from "./Services";
+import { Strategies } from "./Strategies";
+
+interface Properties {
+  who: Who;
+  /** Asks anew who is signed in: when the stream ends, the session may have ended too. */
+  onCheck: () => Promise<void>;
+  onLeave: () => Promise<void>;
+}
+
+/** All that the page shows of a run, to somebody who may see it. */
+export function Board({ who, onCheck, onLeave }: Properties) {
+  const { state, dispatch, reconnect, reload } = usePlatform();
+  const [theme, toggleTheme] = useTheme();
+  const { age, stale } = useDataAge(state.heardAt);
+  const { link, chart, portfolio, prices } = state;
+  const blind = stale || link.phase !== "live";
+  const finished = state.services.some((service) => service.name === "feed" && service.state === "done");
+
+  const isAway = link.phase === "waiting";
+  useEffect(() => {
+    if (isAway && who.sign_in) onCheck().catch(() => undefined); // the notice says that the platform is away
+  }, [isAway, who.sign_in, onCheck]);
+
+  return (
+    <>
+      <Header
+        run={state.run}
+        link={link}
+        age={age}
+        stale={stale}
+        finished={finished}
+        portfolio={portfolio}
+        equity={state.equity}
+        theme={theme}
+        onTheme={toggleTheme}
+      >
+        {who.sign_in && <Menu who={who} onChange={onCheck} onLeave={onLeave} />}
+      </Header>
+      <Notice link={link} age={age} stale={stale} finished={finished} met={state.generation > 0} onRetry={reconnect} />
+      <main className={blind && state.generation > 0 ? "board blind" : "board"}>
+        <div className="column centre">
+          <Boundary of="candle chart">
+            <CandleChart
+              chart={chart}
+              symbols={state.symbols}
+              timeframes={state.timeframes}
+              fills={state.fills}
+              decimals={prices[chart.symbol]?.decimals ?? 2}
+              theme={theme}
+              dispatch={dispatch}
+              onReload={reload}
+            />
+          </Boundary>
+          <Orders orders={state.orders} prices={prices} blind={blind} />
+        </div>
+        <div className="column right">
+          <Boundary of="equity curve">
+            <EquityCurve points={state.equity} portfolio={portfolio} theme={theme} />
+          </Boundary>
+          <Strategies strategies={state.strategies} blind={blind} dispatch={dispatch} />
+          <Positions portfolio={portfolio} prices={prices} />
+        </div>
+        <div className="column left">
+          <Prices symbols={state.symbols} prices={prices} chart={chart} dispatch={dispatch} />
+          <Activity fills={state.fills} signals={state.signals} prices={prices} />
+        </div>
+        <Services services={state.services} />
+      </main>
+      <Proof secondFactor={who.second_factor} />
+      <footer className="imprint">
+        <p>
+          Charts by <a href="https://www.tradingview.com/">TradingView</a> Lightweight Charts™, © 2025 TradingView, Inc.{" "}
+          <a href="/licenses.txt">Licences</a>
+        </p>
+        <p>
+          <a href="/api">API</a>
+        </p>
+      </footer>
+    </>
+  );
+}
