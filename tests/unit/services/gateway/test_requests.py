@@ -133,6 +133,45 @@ async def test_what_a_client_has_is_not_sent_again(gateway):
         assert (await anna.get(path, headers={"If-None-Match": '"other"'})).status_code == 200
 
 
+async def test_every_answer_with_a_tag(gateway):
+    """What the document says has a tag has one, and is 304 to who shows it. What is somebody's own is kept in no store."""
+    rita = await gateway.sign_in("rita")
+    document = (await rita.get("/openapi.json")).json()
+    tagged = [path for path, methods in document["paths"].items() if "304" in methods.get("get", {}).get("responses", {})]
+    assert len(tagged) >= 10
+    for path in tagged:
+        answer = await rita.get(path.replace("{symbol}", "BTCUSDT"))
+        if answer.status_code == 200:
+            again = await rita.get(path.replace("{symbol}", "BTCUSDT"), headers={"If-None-Match": f'W/"other", {answer.headers["etag"]}'})
+            assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", answer.headers["etag"]), path
+            is_public = path.startswith(("/candles", "/analytics"))
+            assert answer.headers["cache-control"] == ("private, no-cache" if is_public else "no-store"), path
+        else:
+            assert (path, answer.status_code) == ("/analytics/{symbol}", 404)  # no candle has closed yet
+
+
+async def test_the_document_names_what_every_answer_carries(gateway):
+    """The id of the request and the limits on all, the next page on lists, when to come again on 429; and errors are problems."""
+    document = (await gateway.client().get("/openapi.json")).json()
+    rates = {"X-Request-ID", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"}
+    assert set(document["components"]["headers"]) == rates | {"ETag", "Link", "Retry-After", "WWW-Authenticate"}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            named = {parameter["name"].lower() for parameter in operation.get("parameters", ())}
+            for status, answer in operation["responses"].items():
+                expected = set(rates)
+                if status in ("200", "304") and "304" in operation["responses"]:
+                    expected |= {"ETag"}
+                if status == "200" and "after" in named:
+                    expected |= {"Link"}
+                expected |= {"401": {"WWW-Authenticate"}, "429": {"Retry-After"}}.get(status, set())
+                assert set(answer["headers"]) == expected, (method, path, status)
+                if int(status) >= 400 and path != "/health":
+                    assert list(answer["content"]) == ["application/problem+json"], (method, path, status)
+            assert ("304" in operation["responses"]) == ("if-none-match" in named)
+            assert ("idempotency-key" in named) == ((method, path) in {("post", "/orders"), ("post", "/alerts")})
+
+
 async def test_large_answers_are_compressed_and_secrets_are_not(gateway):
     """For who accepts it, above a kilobyte; never where a secret may be in it."""
     anna = await gateway.sign_in("anna")
