@@ -1,6 +1,7 @@
 """Routes about trading: the portfolio, orders, strategies. What changes something goes through the trader's one order of events."""
 
 import asyncio
+import math
 from hashlib import blake2b
 from typing import Annotated, Any, Literal
 
@@ -56,9 +57,7 @@ class Desk:
             raise UnknownNameError.of("symbol", wanted.symbol, self.names.symbols)
         if ("limit" in wanted.type) != (wanted.limit_price is not None) or ("stop" in wanted.type) != (wanted.stop_price is not None):
             raise UsageError(f"a {wanted.type} order came with {_given(wanted)}", f"{_NEEDED[wanted.type]}")
-        lots = round(wanted.quantity / self.names.lot_sizes[instrument])
-        if not 1 <= lots < 1 << 60:
-            raise UsageError(f"quantity is {wanted.quantity:g}", f"a multiple of {self.names.lot_sizes[instrument]:g}")
+        lots = lots_of(wanted.quantity, self.names.lot_sizes[instrument])
         answer = await self.ask(
             await self.owners.for_orders(caller),
             enums.REQUEST_SUBMIT,
@@ -147,6 +146,18 @@ def fingerprint(key: str, user_id: int = 0) -> int:
     """63 bits of an idempotency key of a user's, never 0: it is journaled with the order, so that a repetition is known for good."""
     salt = user_id.to_bytes(8)
     return (int.from_bytes(blake2b(key.encode(), digest_size=8, salt=salt).digest()) >> 1) | 1
+
+
+def lots_of(quantity: float, lot_size: float) -> int:
+    """The quantity in lots; UsageError when it is not a whole number of them: an order is placed as it was asked for, or not at all.
+
+    >>> lots_of(0.3, 0.1), lots_of(1.23456, 0.00001)
+    (3, 123456)
+    """
+    lots = quantity / lot_size
+    if not (0.5 < lots < 1 << 60 and math.isclose(lots, round(lots), rel_tol=1e-9)):
+        raise UsageError(f"quantity is {quantity!r}", f"a multiple of {lot_size:g}")
+    return round(lots)
 
 
 def _given(wanted: NewOrder) -> str:
