@@ -53,6 +53,7 @@ class ServerSettings(Section, frozen=True):
     cors_origins: tuple[str, ...] = ()  # other sites whose pages may use the API, such as https://charts.example.com
     rate_limit: Rate = "1200/minute"  # requests of one user
     rate_limit_address: Rate = "3000/minute"  # requests of one address, whoever sends them
+    stream_clients: Count = 10_000  # WebSockets at the same time, as far as there are open files for them
 
 
 class BusSettings(Section, frozen=True):

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from openbell.config import ServerSettings
 from openbell.errors import ConfigError, PortInUseError
+from openbell.services.gateway.line import Line
 from openbell.services.gateway.protocol import BoundedProtocol
 
 #: Seconds that open connections get when the platform stops.
@@ -74,13 +75,15 @@ def tls_context(settings: ServerSettings) -> ssl.SSLContext | None:
     return context
 
 
-def raise_file_limit() -> None:
-    """As many open files as the system allows this process: a connection is one, and 1024 is what many systems begin with."""
+def raise_file_limit() -> int:
+    """As many open files as the system allows this process, and how many: a connection is one, and many systems begin with 1024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, FILES_MAX)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with contextlib.suppress(ValueError, OSError):  # a system that says one number and takes another
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return FILES_MAX if soft == resource.RLIM_INFINITY else soft
 
 
 def listen(host: str, port: int, remedy: str) -> socket.socket:
@@ -90,7 +93,7 @@ def listen(host: str, port: int, remedy: str) -> socket.socket:
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         opened.bind((host, port))
-        opened.listen(256)
+        opened.listen(1024)
     except OSError as error:
         opened.close()
         if error.errno == errno.EADDRINUSE:
@@ -117,8 +120,10 @@ class Server(uvicorn.Server):
                 access_log=False,
                 lifespan="off",
                 http=BoundedProtocol,
-                ws="websockets-sansio",
+                ws=Line,
                 ws_max_size=64 * 1024,
+                ws_ping_interval=None,  # the lookout of the stream pings all lines
+                ws_per_message_deflate=False,
                 server_header=False,
                 proxy_headers=False,
                 timeout_graceful_shutdown=GRACE_SECONDS,

@@ -5,6 +5,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from fastapi import FastAPI, Response, WebSocket
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -116,6 +117,12 @@ def rates_of(settings: Settings) -> "Rates | None":
     return Rates(settings.server, shared, settings.bus.namespace)
 
 
+#: Open files that clients of the stream leave to everything else.
+FILES_OF_OTHERS = 1_000
+
+log = structlog.get_logger("gateway")
+
+
 class GatewayService(Service):
     """Serves the platform over HTTP and WebSocket, and its metrics on an address of their own."""
 
@@ -134,15 +141,21 @@ class GatewayService(Service):
         self._backstage = backstage
         self._accounts = accounts
         self._access = Access(accounts, bool(server.tls_cert or server.proxies), rates_of(settings))
-        self._hub = Hub(backstage, self._access)
+        self._hub = Hub(backstage, self._access, server.stream_clients)
         app = make_app(backstage, self._hub, self._access, server)
         self._servers = [Server(Front(app, Proxies(server.proxies), self._count), opened, tls_context(server))]
         if metrics is not None:
             self._servers.append(Server(Guard(self._metrics, server.allowed_hosts, content_policy(STATIC)), metrics))
 
     async def start(self) -> None:
-        """Connections are open files."""
-        raise_file_limit()
+        """Connections are open files: the stream leaves enough of them to everything else."""
+        files, wanted = raise_file_limit(), self._hub.most
+        self._hub.most = max(min(wanted, files - FILES_OF_OTHERS), min(wanted, files // 2))
+        if self._hub.most < wanted:
+            log.warning(
+                "fewer clients of the stream than the settings allow", clients=self._hub.most, stream_clients=wanted, open_files=files,
+                do="raise the limit of open files (ulimit -n, LimitNOFILE)",
+            )  # fmt: skip
 
     async def run(self) -> None:
         """Serve until cancelled."""
