@@ -36,11 +36,10 @@ NAMES = {
     "METRICS_ADDR": "metrics.addr",
 }
 PREFIX = "OPENBELL_"
-#: Variables that are ours and no settings: the file itself, the compiler's, what the compose file maps, what scripts/services.sh reads.
-NO_SETTINGS = {
-    f"{PREFIX}{name}"
-    for name in ("CONFIG", "LAUNCHER", "CACHE", "INTERPRETED", "PORT", "METRICS_PORT", "GRPC_PORT", "SERVICES_DIR", "SERVICES_PORT_OFFSET")
-}
+#: Variables that are ours and no settings: the file itself, the compiler's, those of `openbell.Client`, what the compose file maps, what
+#: scripts/services.sh reads.
+_OTHERS = "CONFIG LAUNCHER CACHE INTERPRETED API_KEY API_URL PORT METRICS_PORT GRPC_PORT SERVICES_DIR SERVICES_PORT_OFFSET"
+NO_SETTINGS = {f"{PREFIX}{name}" for name in _OTHERS.split()}
 DEFAULT_FILE = "configs/config.yaml"
 _KINDS: dict[type, str] = {str: "text", list: "a list"}
 
