@@ -1,4 +1,5 @@
 import { useEffect } from "react";
+import { useAlertDesk } from "@/lib/desk";
 import { useDataAge, usePlatform } from "@/lib/platform";
 import { useTheme } from "@/lib/theme";
 import type { Who } from "@/lib/types";
@@ -9,12 +10,13 @@ import { CandleChart } from "./CandleChart";
 import { EquityCurve } from "./EquityCurve";
 import { Header } from "./Header";
 import { Notice } from "./Notice";
-import { Orders } from "./Orders";
 import { Positions } from "./Positions";
 import { Prices } from "./Prices";
 import { Proof } from "./Proof";
 import { Services } from "./Services";
 import { Strategies } from "./Strategies";
+import { Toasts } from "./Toasts";
+import { Trading } from "./Trading";
 
 interface Properties {
   who: Who;
@@ -31,6 +33,8 @@ export function Board({ who, onCheck, onLeave }: Properties) {
   const { link, chart, portfolio, prices } = state;
   const blind = stale || link.phase !== "live";
   const finished = state.services.some((service) => service.name === "feed" && service.state === "done");
+
+  const desk = useAlertDesk(state.generation, state.came, state.cameCount, who.name);
 
   const isAway = link.phase === "waiting";
   useEffect(() => {
@@ -67,7 +71,7 @@ export function Board({ who, onCheck, onLeave }: Properties) {
               onReload={reload}
             />
           </Boundary>
-          <Orders orders={state.orders} prices={prices} blind={blind} />
+          <Trading state={state} desk={desk} blind={blind} />
         </div>
         <div className="column right">
           <Boundary of="equity curve">
@@ -82,6 +86,7 @@ export function Board({ who, onCheck, onLeave }: Properties) {
         </div>
         <Services services={state.services} />
       </main>
+      <Toasts desk={desk} />
       <Proof secondFactor={who.second_factor} />
       <footer className="imprint">
         <p>

@@ -4,7 +4,7 @@ import { answer, gateway } from "@/lib/gateway";
 import { useMay } from "@/lib/session";
 import type { PriceRow } from "@/lib/state";
 import type { Order } from "@/lib/types";
-import { Empty, Panel } from "./Panel";
+import { Empty } from "./Panel";
 
 const TONES: Record<string, string> = {
   submitted: "open",
@@ -17,6 +17,8 @@ const TONES: Record<string, string> = {
   denied: "bad",
 };
 
+export const isOpen = (order: Order): boolean => TONES[order.status] === "open";
+
 interface Properties {
   orders: Order[];
   prices: Record<string, PriceRow>;
@@ -25,14 +27,13 @@ interface Properties {
 
 export const Orders = memo(function Orders({ orders, prices, blind }: Properties) {
   const [failure, setFailure] = useState("");
-  const open = orders.filter((order) => TONES[order.status] === "open").length;
   const cancel = (id: string) =>
     answer(() => gateway.DELETE("/orders/{order_id}", { params: { path: { order_id: id } } })).then(
       () => setFailure(""),
       (error: Error) => setFailure(`Order ${id} was not canceled. ${error.message}`),
     );
   return (
-    <Panel name="orders" title="Orders" aside={orders.length > 0 && <p className="aside">{open} open</p>}>
+    <>
       {failure && (
         <p className="failure" role="alert">
           {failure}
@@ -70,7 +71,7 @@ export const Orders = memo(function Orders({ orders, prices, blind }: Properties
           </tbody>
         </table>
       )}
-    </Panel>
+    </>
   );
 });
 

@@ -3,6 +3,7 @@
 import { decimalsOf } from "./format";
 import type { Link } from "./stream";
 import type {
+  Alert,
   Candle,
   EquityPoint,
   Fill,
@@ -16,7 +17,7 @@ import type {
   Strategy,
 } from "./types";
 
-const KEEP = { candles: 3000, equity: 4000, fills: 500, orders: 200, signals: 100 };
+const KEEP = { candles: 3000, equity: 4000, fills: 500, orders: 200, signals: 100, came: 50 };
 
 /** A last price with the direction of its latest change and the decimals this instrument has shown so far. */
 export interface PriceRow extends Price {
@@ -49,6 +50,9 @@ export interface State {
   orders: Order[];
   fills: Fill[];
   signals: Signal[];
+  /** Alerts that came while the page was open, newest first, and how many in all. */
+  came: Alert[];
+  cameCount: number;
   strategies: Strategy[];
   services: Service[];
   chart: Chart;
@@ -76,6 +80,8 @@ export const START: State = {
   orders: [],
   fills: [],
   signals: [],
+  came: [],
+  cameCount: 0,
   strategies: [],
   services: [],
   chart: { symbol: "", timeframe: "", candles: [], revision: 0, status: "loading", failure: "" },
@@ -126,6 +132,8 @@ function receive(state: State, message: Message, now: number): State {
       return { ...state, fills: [message.data, ...state.fills].slice(0, KEEP.fills) };
     case "signals":
       return { ...state, signals: [message.data, ...state.signals].slice(0, KEEP.signals) };
+    case "alerts":
+      return { ...state, came: [message.data, ...state.came].slice(0, KEEP.came), cameCount: state.cameCount + 1 };
     case "portfolio":
       return { ...state, portfolio: message.data };
     case "equity":

@@ -9,6 +9,7 @@ const CHANNELS = [
   "orders",
   "fills",
   "signals",
+  "alerts",
   "portfolio",
   "equity",
   "strategies",
@@ -38,7 +39,7 @@ export function openStream(
 ): Stream {
   let socket: WebSocket | null = null;
   let queue: Message[] = [];
-  let next: number | null = null; // the sequence number to come; null until the first message after a snapshot
+  let last = -1; // the number of the latest message
   let subscribed = false; // the snapshot of the latest subscription has arrived
   let askedAt = 0;
   let failures = 0;
@@ -68,19 +69,17 @@ export function openStream(
     if (message.channel === "snapshot") {
       subscribed = true;
       failures = 0;
-      next = null;
       queue = [];
       onLink({ phase: "live" });
     } else if (!subscribed) {
       return; // belongs to the subscription that is being replaced
-    } else if (next !== null && message.seq !== next) {
-      subscribed = false;
+    } else if (message.prev !== last) {
+      subscribed = false; // something is missing
       window.clearTimeout(watching);
       watching = window.setTimeout(subscribe, Math.max(0, askedAt + RESUBSCRIBE_REST_MS - Date.now()));
       return;
-    } else {
-      next = message.seq + 1;
     }
+    last = message.seq;
     queue.push(message);
     flushing ??= window.setTimeout(flush, BATCH_MS);
     watch(SILENCE_MAX_MS);

@@ -33,8 +33,8 @@ export type Snapshot = Schemas["Snapshot"];
 
 export type EquityPoint = [ts: number, equity: number];
 
-/** One WebSocket message; `seq` counts the messages of a connection from the snapshot's 0. */
-export type Message = { seq: number } & (
+/** One WebSocket message: its number, and the number of the one before, so that a missing one is noticed. */
+export type Message = { seq: number; prev: number | null } & (
   | { channel: "snapshot"; data: Snapshot }
   | { channel: "prices"; data: Record<string, Price> }
   | { channel: "candles"; data: Candle }
