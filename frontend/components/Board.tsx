@@ -1,20 +1,22 @@
-import { useEffect } from "react";
+import { useCallback, useEffect, useState } from "react";
 import { useAlertDesk } from "@/lib/desk";
 import { useDataAge, usePlatform } from "@/lib/platform";
 import { useTheme } from "@/lib/theme";
-import type { Who } from "@/lib/types";
+import type { Side, Who } from "@/lib/types";
 import { Menu } from "./account/Menu";
 import { Activity } from "./Activity";
 import { Boundary } from "./Boundary";
+import { Notifications } from "./channels/Notifications";
 import { CandleChart } from "./CandleChart";
 import { EquityCurve } from "./EquityCurve";
 import { Header } from "./Header";
+import { Market } from "./Market";
 import { Notice } from "./Notice";
 import { Positions } from "./Positions";
-import { Prices } from "./Prices";
 import { Proof } from "./Proof";
 import { Services } from "./Services";
 import { Strategies } from "./Strategies";
+import { Ticket } from "./Ticket";
 import { Toasts } from "./Toasts";
 import { Trading } from "./Trading";
 
@@ -36,6 +38,10 @@ export function Board({ who, onCheck, onLeave }: Properties) {
 
   const desk = useAlertDesk(state.generation, state.came, state.cameCount, who.name);
 
+  const mayTrade = who.permissions.includes("trade");
+  const [ordering, setOrdering] = useState<Side | null>(null);
+  const closeTicket = useCallback(() => setOrdering(null), []);
+
   const isAway = link.phase === "waiting";
   useEffect(() => {
     if (isAway && who.sign_in) onCheck().catch(() => undefined); // the notice says that the platform is away
@@ -54,6 +60,7 @@ export function Board({ who, onCheck, onLeave }: Properties) {
         theme={theme}
         onTheme={toggleTheme}
       >
+        {who.permissions.includes("alerts") && <Notifications />}
         {who.sign_in && <Menu who={who} onChange={onCheck} onLeave={onLeave} />}
       </Header>
       <Notice link={link} age={age} stale={stale} finished={finished} met={state.generation > 0} onRetry={reconnect} />
@@ -69,6 +76,7 @@ export function Board({ who, onCheck, onLeave }: Properties) {
               theme={theme}
               dispatch={dispatch}
               onReload={reload}
+              onOrder={mayTrade ? setOrdering : undefined}
             />
           </Boundary>
           <Trading state={state} desk={desk} blind={blind} />
@@ -81,11 +89,22 @@ export function Board({ who, onCheck, onLeave }: Properties) {
           <Positions portfolio={portfolio} prices={prices} />
         </div>
         <div className="column left">
-          <Prices symbols={state.symbols} prices={prices} chart={chart} dispatch={dispatch} />
+          <Market state={state} dispatch={dispatch} />
           <Activity fills={state.fills} signals={state.signals} prices={prices} />
         </div>
         <Services services={state.services} />
       </main>
+      {ordering && (
+        <Ticket
+          symbol={chart.symbol}
+          symbols={state.symbols}
+          side={ordering}
+          prices={prices}
+          currency={portfolio?.currency ?? ""}
+          blind={blind}
+          onClose={closeTicket}
+        />
+      )}
       <Toasts desk={desk} />
       <Proof secondFactor={who.second_factor} />
       <footer className="imprint">

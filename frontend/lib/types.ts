@@ -29,6 +29,8 @@ export type Profile = Schemas["ProfileView"];
 export type SignedIn = Schemas["SignedInView"];
 export type Key = Schemas["KeyView"];
 export type Factor = Schemas["FactorView"];
+export type Channel = Schemas["Channel"];
+export type Delivery = Schemas["Delivery"];
 export type Snapshot = Schemas["Snapshot"];
 
 export type EquityPoint = [ts: number, equity: number];

@@ -107,4 +107,5 @@ export function AlertHistory({ events }: { events: Alert[] }) {
   );
 }
 
-const rounded = (value: number | null) => (value === null ? null : Number(value.toPrecision(6)));
+const rounded = (value: number | null) =>
+  value === null ? null : Math.abs(value) >= 1000 ? Math.round(value * 100) / 100 : Number(value.toPrecision(6));
