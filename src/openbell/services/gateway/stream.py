@@ -48,7 +48,8 @@ class Hub:
         self._access = access or Access()
         self._lookout = Lookout(self._send_away, heartbeat)
         self._sweeper = Sweeper()
-        self._telling: Telling | None = None
+        #: What reads the bus, while there are clients.
+        self.telling: Telling | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._of_user: dict[int, int] = {}
         self._of_address: dict[str, int] = {}
@@ -77,9 +78,9 @@ class Hub:
         self.clients.add(client)
         self._lookout.add(client)
         self._count(client, 1)
-        if self._telling is None:
-            self._telling = Telling(self._backstage, self.groups, self._sweeper)
-            work = [self._telling.follow(), self._telling.beat(), self._sweeper.run(), self._lookout.run(), self._look()]
+        if self.telling is None:
+            self.telling = Telling(self._backstage, self.groups, self._sweeper)
+            work = [self.telling.follow(), self.telling.beat(), self._sweeper.run(), self._lookout.run(), self._look()]
             self._tasks = [asyncio.create_task(one) for one in work]
             for task in self._tasks:
                 task.add_done_callback(self._ended)
@@ -94,11 +95,11 @@ class Hub:
         self._lookout.remove(client)
         self._count(client, -1)
         self._part(client)
-        if not self.clients and self._telling is not None:
+        if not self.clients and self.telling is not None:
             for task in self._tasks:
                 task.cancel()
-            self._telling.close()
-            self._telling = None
+            self.telling.close()
+            self.telling = None
 
     def answer(self, client: Client) -> None:
         """Deal with what a client said; later, when its line is full."""
@@ -157,23 +158,24 @@ class Hub:
 
     def _begin(self, client: Client, wanted: Subscribe) -> None:
         """A snapshot, and from then on what is newer; instead of what the client was told before."""
-        assert self._telling is not None
+        assert self.telling is not None
         self._part(client)
-        self._telling.tell_waiting()
+        self.telling.tell_waiting()
         group = self._enter(client, wanted)
         client.is_stale = False
-        client.line.write(self._telling.greeting(group, client.visible))
+        client.line.write(self.telling.greeting(group, client.visible))
 
     def _narrow(self, client: Client, asked: Unsubscribe) -> None:
         """Less than before: what was said until now is sent, and it goes on without a snapshot."""
-        assert self._telling is not None
+        assert self.telling is not None
         before = client.wanted
         if before is None or (asked.symbols is not None and before.symbols is None):
             found = "there is no subscription" if before is None else "the subscription is to all symbols, and not to some less"
             self._send_away(client, BAD_REQUEST, f"{found}; subscribe to what is wanted instead")
             return
         assert client.group is not None, "with a subscription"
-        self._telling.tell_unsaid(client.group, at_once=True)
+        self.telling.tell_waiting()
+        self.telling.tell_unsaid(client.group, at_once=True)
         frames, prev = client.group.left_of(client.seq), client.group.seq
         if frames is None:
             self._send_away(client, TRY_AGAIN_LATER, TOO_SLOW)

@@ -127,7 +127,7 @@ class Telling:
             due = max(due + BEAT_S, loop.time())
             await asyncio.sleep(due - loop.time())
             beat += 1
-            await self._tell_prices()
+            await self.tell_prices()
             if beat % CANDLES_EVERY == 0:
                 candles, self._candles = self._candles, {}
                 for key, candle in candles.items():
@@ -138,7 +138,7 @@ class Telling:
                 self._replace("services", self._backstage.services(), "services")
                 self._replace_own("strategies", portfolio.strategies)
 
-    async def _tell_prices(self) -> None:
+    async def tell_prices(self) -> None:
         """To each group the newest prices of its symbols; those who have not been handed the last ones wait for the next beat."""
         self._forget_snapshots()
         wanted = {group.wish.symbols for group in self._groups.values() if "prices" in group.wish.channels}
