@@ -13,8 +13,8 @@ from openbell.services.views import Alert
 
 #: Alerts, and lines of the log, in one answer.
 ALERTS_MAX, LOG_MAX = 200, 1_000
-#: Seconds for a test of a channel: its sink may take some.
-TEST_S = 60.0
+#: Seconds for what has to do with sending: a sink may take some, and so does loading what sends the first time.
+SENDING_S = 60.0
 
 
 class Alerts(Asking):
@@ -51,11 +51,11 @@ class Alerts(Asking):
 
     def create_channel(self, name: str, url: str, **more: Any) -> Channel:
         """A channel. `url` is an address of apprise's, never shown again; `more`: `events`, `minimum`, `quiet`, `zone`, `house`."""
-        return self._send("POST", "/channels", Channel, {"name": name, "url": url, **more})
+        return self._send("POST", "/channels", Channel, {"name": name, "url": url, **more}, timeout_s=SENDING_S)
 
     def change_channel(self, id: int, **changes: Any) -> Channel:
         """Change fields of a channel; `enabled=True` tries one again that its sink refused."""
-        return self._send("PATCH", f"/channels/{id}", Channel, changes)
+        return self._send("PATCH", f"/channels/{id}", Channel, changes, timeout_s=SENDING_S)
 
     def delete_channel(self, id: int) -> None:
         """Remove a channel, and the log of what was told to it."""
@@ -63,7 +63,7 @@ class Alerts(Asking):
 
     def test_channel(self, id: int) -> Tried:
         """Send a message to a channel now, and say what came of it."""
-        return self._send("POST", f"/channels/{id}/test", Tried, timeout_s=TEST_S)
+        return self._send("POST", f"/channels/{id}/test", Tried, timeout_s=SENDING_S)
 
     def notifications(self, *, channel: int | None = None, state: State | None = None, limit: int = 100) -> list[Delivery]:
         """What was told to the caller's channels, newest first, and what was not, and why."""

@@ -62,7 +62,7 @@ class Client(Market, Trading, Alerts):
         """How every service stands."""
         return self._get("/services", Services).services
 
-    def keys(self, *, user: str = "", limit: int = 100) -> list[KeyView]:
+    def api_keys(self, *, user: str = "", limit: int = 100) -> list[KeyView]:
         """API keys without their secrets, oldest first. Making and revoking them needs a person, or `openbell keys`."""
         return self._pages("/keys", Keys, lambda page: page.keys, limit, 1_000, user=user)
 

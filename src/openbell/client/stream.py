@@ -52,6 +52,12 @@ class _Wire(msgspec.Struct):
     prev: int | UnsetType | None = UNSET
 
 
+class _Told(msgspec.Struct):
+    """Why the line is closed next, at full length."""
+
+    detail: str
+
+
 class Stream:
     """An iterator of messages, for one thread; any may close it. Errors as of `Client.stream`, and those of who may not listen."""
 
@@ -65,6 +71,7 @@ class Stream:
         self._line: ClientConnection | None = None
         self._seq = 0
         self._tries = 0
+        self._told = ""
         self._ended = Event()
         #: How often the line was opened, and how often because a message was missing.
         self.connected, self.gaps = 0, 0
@@ -88,6 +95,9 @@ class Stream:
                 if not self._follows(wire):
                     self.gaps += 1
                     self._drop()
+                    continue
+                if wire.channel == "error":
+                    self._told = msgspec.json.decode(wire.data, type=_Told).detail
                     continue
                 kind = _KINDS.get(wire.channel, Any)
                 return Message(wire.channel, msgspec.json.decode(wire.data, type=kind), wire.seq)
@@ -163,9 +173,9 @@ class Stream:
     def _check_reason(self, error: ConnectionClosed) -> None:
         """Raise when coming again would end the same way."""
         if error.rcvd is not None and error.rcvd.code == _POLICY_VIOLATION and not self._ended.is_set():
-            reason = error.rcvd.reason or "the platform ended the line"
+            reason = self._told or error.rcvd.reason or "the platform ended the line"
             self.close()
-            raise NotSignedInError(reason, do="sign in again") if reason == "signed out" else UsageError(reason)
+            raise NotSignedInError(reason, do="sign in again") if error.rcvd.reason == "signed out" else UsageError(reason)
 
     def _drop(self) -> None:
         line, self._line = self._line, None

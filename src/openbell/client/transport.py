@@ -143,6 +143,8 @@ def _read(answer: http.client.HTTPResponse, deadline: float) -> bytes:
         data += part
         if time.monotonic() > deadline:
             raise TimeoutError
+    if len(data) <= ANSWER_MAX:
+        answer.read()  # nothing is left, and the connection may be used again; or it ended too early, which raises
     return bytes(data)
 
 
