@@ -17,6 +17,10 @@ from openbell.config import NotifySettings, Settings, StrategySettings, TradingS
 from openbell.errors import BusError
 from openbell.observability import Metrics
 from openbell.services.alerts.access import StoredAlerts
+from openbell.services.analytics.answers import Answers
+from openbell.services.analytics.calendar import Calendar
+from openbell.services.analytics.source import Local
+from openbell.services.analytics.tapes import Tapes
 from openbell.services.gateway.access import Access
 from openbell.services.gateway.addresses import Proxies
 from openbell.services.gateway.backstage import Backstage
@@ -73,10 +77,12 @@ class Desk:
         self.database = open_database(folder / "alerts.db")
         self.channels = Channels(self.database, lambda: Sealer(b"k" * 32), settings.notify.allow_private)
         self.owners = Owners(owners_of(settings), user_accounts(settings.trading), accounts)
+        calendar = Calendar.of("continuous")
+        self.tapes = Tapes(LISTINGS, calendar)
         self.backstage = Backstage(
             self.names, self.bus, self.archive, self._price, self.portfolio, nobody_trades, lambda: "run-1", list, self.metrics,
             self.metrics.text, self.owners, StoredAlerts(AlertStore(self.database), quota=20),
-            lambda: self.channels,
+            lambda: self.channels, Answers(Local(self.tapes.symbols, self._readings, self._closes), calendar),
         )  # fmt: skip
         server = settings.server
         self.access = Access(accounts, bool(server.tls_cert or server.proxies), rates_of(settings))
@@ -84,6 +90,12 @@ class Desk:
         self.answered: list[tuple[str, int]] = []
         guarded = make_app(self.backstage, self.hub, self.access, server)
         self.app = Front(guarded, Proxies(server.proxies), lambda *answer: self.answered.append(answer))
+
+    def _readings(self) -> Any:
+        return *self.tapes.board.readings(self.tapes.board.now), self.tapes.board.now
+
+    def _closes(self, window: int) -> Any:
+        return *self.tapes.board.closes(window, self.tapes.board.now), self.tapes.board.now
 
     async def _price(self, symbol: str) -> Price | None:
         return self.layer.prices.get(symbol)

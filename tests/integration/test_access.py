@@ -42,6 +42,8 @@ ROUTES = {
     ("GET", "/price/{symbol}"): "read",
     ("GET", "/candles/{symbol}"): "read",
     ("GET", "/analytics/movers"): "read",
+    ("GET", "/analytics/correlations"): "read",
+    ("GET", "/analytics/anomalies"): "read",
     ("GET", "/analytics/{symbol}"): "read",
     ("GET", "/services"): "read",
     ("GET", "/metrics"): "admin",

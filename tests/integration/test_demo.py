@@ -90,7 +90,7 @@ def test_analytics(demo):
 def test_services_and_metrics(demo):
     """Every service says how it stands, and Prometheus reads the same."""
     services = {item["name"]: item for item in demo.get("/services")["services"]}
-    assert set(services) == {"feed", "processor", "trader", "portfolio", "alerts", "notifier", "gateway"}
+    assert set(services) == {"feed", "processor", "trader", "portfolio", "analytics", "alerts", "notifier", "gateway"}
     assert all(item["state"] == "running" for item in services.values())
     text = demo.get("/metrics").decode()
     assert 'openbell_kernel{what="trades"}' in text

@@ -118,6 +118,8 @@ class Board:
     def readings(self, now: int) -> tuple[list[int], Array]:
         """Instruments that something is known of, and the reading (READING) of each at `now` (ns), or later where its own time is."""
         found = np.zeros(len(self.instruments), READING_RECORD)
+        if now == BEFORE:
+            return [], found[:0]
         self._cover(now)
         read(self._address, now, int(found.ctypes.data))
         known = found["last_ts"] != BEFORE
@@ -126,6 +128,8 @@ class Board:
     def closes(self, window: int, now: int) -> tuple[list[int], Array]:
         """Instruments, and the prices at the ends of the parts (CLOSES) of a window, by its number in WINDOWS, at `now` (ns)."""
         found = np.zeros(len(self.instruments), CLOSES_RECORD)
+        if now == BEFORE:
+            return [], found[:0]
         self._cover(now)
         read_closes(self._address, now, window, int(found.ctypes.data))
         known = found["known"] > 0

@@ -16,7 +16,7 @@ from openbell.services.processes.fleet import RPC, Fleet, last_line
 from openbell.services.rpc.places import check_place
 
 #: Who reads, in the order in which they are started; the source comes last.
-READERS = ("portfolio", "orders", "processor", "history", "alerts")
+READERS = ("portfolio", "orders", "processor", "analytics", "history", "alerts")
 #: How often (seconds) it is looked whether all are alive, and how long one that ended has to wait to be started again.
 LOOK_EVERY_S = 0.5
 PAUSE_S = 2.0

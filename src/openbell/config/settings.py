@@ -204,6 +204,12 @@ class NotifySettings(Section, frozen=True):
     keep_days: Count = 30  # of the log
 
 
+class AnalyticsSettings(Section, frozen=True):
+    """Analytics. The hours of the market say when a session begins, and how many periods a year has; `continuous` never closes."""
+
+    session: Literal["continuous", "us", "us_extended", "india", "london", "frankfurt", "tokyo", "hong_kong"] = "continuous"
+
+
 class Settings(Section, frozen=True):
     """All settings of one process."""
 
@@ -221,3 +227,4 @@ class Settings(Section, frozen=True):
     angel: AngelSettings = AngelSettings()
     secrets: SecretsSettings = SecretsSettings()
     notify: NotifySettings = NotifySettings()
+    analytics: AnalyticsSettings = AnalyticsSettings()

@@ -29,6 +29,8 @@ from openbell.services.views import Price, ServiceView
 
 if TYPE_CHECKING:
     from openbell.services.alerts.local import LocalAlerts
+    from openbell.services.analytics.calendar import Calendar
+    from openbell.services.analytics.local import LocalAnalytics
     from openbell.services.notifier.local import LocalNotifier
 
 #: Events between two checkpoints of the state: some tens of milliseconds of stepping after a crash.
@@ -59,6 +61,8 @@ class Platform:
     def add_gateway(self, opened: socket.socket, metrics: socket.socket | None, settings: Settings) -> None:
         """Serve on sockets that are open already. The gateway starts before the trader, and stops after it."""
         from openbell.services.alerts.access import StoredAlerts
+        from openbell.services.analytics.answers import Answers
+        from openbell.services.analytics.calendar import Calendar
         from openbell.services.gateway.backstage import Backstage
         from openbell.services.gateway.owners import Owners, owners_of
         from openbell.services.gateway.service import GatewayService
@@ -76,11 +80,12 @@ class Platform:
         async def price(symbol: str) -> Price | None:
             return layer.prices.get(symbol)
 
-        alerts, notifier = self._alerts(settings), self._notifier(settings)
+        calendar = Calendar.of(settings.analytics.session)
+        alerts, notifier, analytics = self._alerts(settings), self._notifier(settings), self._analytics(calendar)
         backstage = Backstage(
             self.names, self.bus, self.processor.archive, price, self.portfolio, LocalAsk(self.bus, self.trader),
             lambda: self.trader.trader.id, self.views, self.metrics, self.metrics_text, owners, StoredAlerts(alerts.open_store),
-            lambda: notifier.channels,
+            lambda: notifier.channels, Answers(analytics.source, calendar),
         )  # fmt: skip
         gateway = GatewayService(backstage, opened, metrics, settings, accounts)
         serving: list[Service] = [gateway]
@@ -88,7 +93,8 @@ class Platform:
             from openbell.services.rpc.opening import serve_all
 
             serving.append(serve_all(settings, backstage, accounts, self.is_well))
-        self.supervisor = Supervisor(self.bus, [self.processor, self.portfolio, alerts, *serving, notifier, self.trader, self.feed])
+        readers = [self.processor, self.portfolio, analytics, alerts, *serving, notifier]
+        self.supervisor = Supervisor(self.bus, [*readers, self.trader, self.feed])
 
     def _alerts(self, settings: Settings) -> "LocalAlerts":
         """Watches alerts, where somebody has some."""
@@ -103,6 +109,17 @@ class Platform:
         else:
             alerts.begin_at(self.trader.trader.seq, self.portfolio.replicas[MAIN])
         return alerts
+
+    def _analytics(self, calendar: "Calendar") -> "LocalAnalytics":
+        """Computes what the market does."""
+        from openbell.services.analytics.local import LocalAnalytics
+
+        run, store = self.trader.trader.id, self.processor.archive.store
+        analytics = LocalAnalytics(self.bus, self.names.plan, run, self.journal.run(run).created_ns, store, calendar)
+        if analytics.seq < self.trader.trader.seq:
+            for batch in self.journal.batches(run, analytics.seq):
+                analytics.catch_up(batch)
+        return analytics
 
     def _notifier(self, settings: Settings) -> "LocalNotifier":
         """Tells people what happens, where somebody wants to hear of it."""

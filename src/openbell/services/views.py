@@ -5,12 +5,21 @@ from typing import Annotated, Literal
 import msgspec
 
 from openbell.adapters.stores.alert_rules import Mode, Schedule, Spec
-from openbell.adapters.stores.speed_layer import Analytics as Analytics
-from openbell.adapters.stores.speed_layer import Bands as Bands
 from openbell.adapters.stores.speed_layer import Candle as Candle
 from openbell.adapters.stores.speed_layer import Number as Number
 from openbell.adapters.stores.speed_layer import PlacedPrice as PlacedPrice
 from openbell.adapters.stores.speed_layer import Price as Price
+from openbell.services.analytics.records import Analytics as Analytics
+from openbell.services.analytics.records import Anomalies as Anomalies
+from openbell.services.analytics.records import Anomaly as Anomaly
+from openbell.services.analytics.records import Bands as Bands
+from openbell.services.analytics.records import Correlations as Correlations
+from openbell.services.analytics.records import Mover as Mover
+from openbell.services.analytics.records import Movers as Movers
+from openbell.services.analytics.records import Pair as Pair
+from openbell.services.analytics.records import SessionFigures as SessionFigures
+from openbell.services.analytics.records import SymbolFigures as SymbolFigures
+from openbell.services.analytics.records import WindowFigures as WindowFigures
 
 Side = Literal["buy", "sell"]
 OrderType = Literal["market", "limit", "stop", "stop_limit"]
@@ -197,24 +206,6 @@ class Services(msgspec.Struct):
     """Every service of the process."""
 
     services: list[ServiceView]
-
-
-class Mover(msgspec.Struct, omit_defaults=True):
-    """An instrument and how it has moved within the window."""
-
-    symbol: str
-    price: float
-    change_percent: float
-    volume: Number = None
-    trades: int | None = None
-
-
-class Movers(msgspec.Struct):
-    """What rose most, fell most, and traded most."""
-
-    gainers: list[Mover]
-    losers: list[Mover]
-    most_active: list[Mover]
 
 
 class Check(msgspec.Struct, omit_defaults=True):

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from openbell.proto.v1 import market_pb2 as openbell_dot_proto_dot_v1_dot_market__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&openbell/proto/v1/market_service.proto\x12\x0bopenbell.v1\x1a\x1eopenbell/proto/v1/market.proto\"\x8e\x01\n\tLastPrice\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\r\n\x05price\x18\x02 \x01(\x01\x12\x10\n\x03\x62id\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03\x61sk\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x15\n\x08quantity\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\n\n\x02ts\x18\x06 \x01(\x03\x42\x06\n\x04_bidB\x06\n\x04_askB\x0b\n\t_quantity\"~\n\x05Mover\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\r\n\x05price\x18\x02 \x01(\x01\x12\x16\n\x0e\x63hange_percent\x18\x03 \x01(\x01\x12\x13\n\x06volume\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06trades\x18\x05 \x01(\x03H\x01\x88\x01\x01\x42\t\n\x07_volumeB\t\n\x07_trades\"!\n\x0fGetPriceRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\"9\n\x10GetPriceResponse\x12%\n\x05price\x18\x01 \x01(\x0b\x32\x16.openbell.v1.LastPrice\"a\n\x11GetCandlesRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x11\n\ttimeframe\x18\x02 \x01(\t\x12\r\n\x05start\x18\x03 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x04 \x01(\x03\x12\r\n\x05limit\x18\x05 \x01(\r\":\n\x12GetCandlesResponse\x12$\n\x07\x63\x61ndles\x18\x01 \x03(\x0b\x32\x13.openbell.v1.Candle\"&\n\x13StreamPricesRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\">\n\x14StreamPricesResponse\x12&\n\x06prices\x18\x01 \x03(\x0b\x32\x16.openbell.v1.LastPrice\"1\n\x10GetMoversRequest\x12\x0e\n\x06window\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\"\x85\x01\n\x11GetMoversResponse\x12#\n\x07gainers\x18\x01 \x03(\x0b\x32\x12.openbell.v1.Mover\x12\"\n\x06losers\x18\x02 \x03(\x0b\x32\x12.openbell.v1.Mover\x12\'\n\x0bmost_active\x18\x03 \x03(\x0b\x32\x12.openbell.v1.Mover2\xce\x02\n\x11MarketDataService\x12G\n\x08GetPrice\x12\x1c.openbell.v1.GetPriceRequest\x1a\x1d.openbell.v1.GetPriceResponse\x12M\n\nGetCandles\x12\x1e.openbell.v1.GetCandlesRequest\x1a\x1f.openbell.v1.GetCandlesResponse\x12U\n\x0cStreamPrices\x12 .openbell.v1.StreamPricesRequest\x1a!.openbell.v1.StreamPricesResponse0\x01\x12J\n\tGetMovers\x12\x1d.openbell.v1.GetMoversRequest\x1a\x1e.openbell.v1.GetMoversResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&openbell/proto/v1/market_service.proto\x12\x0bopenbell.v1\x1a\x1eopenbell/proto/v1/market.proto\"\x8e\x01\n\tLastPrice\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\r\n\x05price\x18\x02 \x01(\x01\x12\x10\n\x03\x62id\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03\x61sk\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x15\n\x08quantity\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\n\n\x02ts\x18\x06 \x01(\x03\x42\x06\n\x04_bidB\x06\n\x04_askB\x0b\n\t_quantity\"\xa2\x01\n\x05Mover\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\r\n\x05price\x18\x02 \x01(\x01\x12\x16\n\x0e\x63hange_percent\x18\x03 \x01(\x01\x12\x13\n\x06volume\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06trades\x18\x05 \x01(\x03H\x01\x88\x01\x01\x12\x15\n\x08notional\x18\x06 \x01(\x01H\x02\x88\x01\x01\x42\t\n\x07_volumeB\t\n\x07_tradesB\x0b\n\t_notional\"!\n\x0fGetPriceRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\"9\n\x10GetPriceResponse\x12%\n\x05price\x18\x01 \x01(\x0b\x32\x16.openbell.v1.LastPrice\"a\n\x11GetCandlesRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x11\n\ttimeframe\x18\x02 \x01(\t\x12\r\n\x05start\x18\x03 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x04 \x01(\x03\x12\r\n\x05limit\x18\x05 \x01(\r\":\n\x12GetCandlesResponse\x12$\n\x07\x63\x61ndles\x18\x01 \x03(\x0b\x32\x13.openbell.v1.Candle\"&\n\x13StreamPricesRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\">\n\x14StreamPricesResponse\x12&\n\x06prices\x18\x01 \x03(\x0b\x32\x16.openbell.v1.LastPrice\"=\n\x10GetMoversRequest\x12\x0e\n\x06window\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\x12\n\n\x02\x62y\x18\x03 \x01(\t\"\xad\x01\n\x11GetMoversResponse\x12#\n\x07gainers\x18\x01 \x03(\x0b\x32\x12.openbell.v1.Mover\x12\"\n\x06losers\x18\x02 \x03(\x0b\x32\x12.openbell.v1.Mover\x12\'\n\x0bmost_active\x18\x03 \x03(\x0b\x32\x12.openbell.v1.Mover\x12\x0e\n\x06window\x18\x04 \x01(\t\x12\n\n\x02\x62y\x18\x05 \x01(\t\x12\n\n\x02ts\x18\x06 \x01(\x03\x32\xce\x02\n\x11MarketDataService\x12G\n\x08GetPrice\x12\x1c.openbell.v1.GetPriceRequest\x1a\x1d.openbell.v1.GetPriceResponse\x12M\n\nGetCandles\x12\x1e.openbell.v1.GetCandlesRequest\x1a\x1f.openbell.v1.GetCandlesResponse\x12U\n\x0cStreamPrices\x12 .openbell.v1.StreamPricesRequest\x1a!.openbell.v1.StreamPricesResponse0\x01\x12J\n\tGetMovers\x12\x1d.openbell.v1.GetMoversRequest\x1a\x1e.openbell.v1.GetMoversResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,24 +34,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LASTPRICE']._serialized_start=88
   _globals['_LASTPRICE']._serialized_end=230
-  _globals['_MOVER']._serialized_start=232
-  _globals['_MOVER']._serialized_end=358
-  _globals['_GETPRICEREQUEST']._serialized_start=360
-  _globals['_GETPRICEREQUEST']._serialized_end=393
-  _globals['_GETPRICERESPONSE']._serialized_start=395
-  _globals['_GETPRICERESPONSE']._serialized_end=452
-  _globals['_GETCANDLESREQUEST']._serialized_start=454
-  _globals['_GETCANDLESREQUEST']._serialized_end=551
-  _globals['_GETCANDLESRESPONSE']._serialized_start=553
-  _globals['_GETCANDLESRESPONSE']._serialized_end=611
-  _globals['_STREAMPRICESREQUEST']._serialized_start=613
-  _globals['_STREAMPRICESREQUEST']._serialized_end=651
-  _globals['_STREAMPRICESRESPONSE']._serialized_start=653
-  _globals['_STREAMPRICESRESPONSE']._serialized_end=715
-  _globals['_GETMOVERSREQUEST']._serialized_start=717
-  _globals['_GETMOVERSREQUEST']._serialized_end=766
-  _globals['_GETMOVERSRESPONSE']._serialized_start=769
-  _globals['_GETMOVERSRESPONSE']._serialized_end=902
-  _globals['_MARKETDATASERVICE']._serialized_start=905
-  _globals['_MARKETDATASERVICE']._serialized_end=1239
+  _globals['_MOVER']._serialized_start=233
+  _globals['_MOVER']._serialized_end=395
+  _globals['_GETPRICEREQUEST']._serialized_start=397
+  _globals['_GETPRICEREQUEST']._serialized_end=430
+  _globals['_GETPRICERESPONSE']._serialized_start=432
+  _globals['_GETPRICERESPONSE']._serialized_end=489
+  _globals['_GETCANDLESREQUEST']._serialized_start=491
+  _globals['_GETCANDLESREQUEST']._serialized_end=588
+  _globals['_GETCANDLESRESPONSE']._serialized_start=590
+  _globals['_GETCANDLESRESPONSE']._serialized_end=648
+  _globals['_STREAMPRICESREQUEST']._serialized_start=650
+  _globals['_STREAMPRICESREQUEST']._serialized_end=688
+  _globals['_STREAMPRICESRESPONSE']._serialized_start=690
+  _globals['_STREAMPRICESRESPONSE']._serialized_end=752
+  _globals['_GETMOVERSREQUEST']._serialized_start=754
+  _globals['_GETMOVERSREQUEST']._serialized_end=815
+  _globals['_GETMOVERSRESPONSE']._serialized_start=818
+  _globals['_GETMOVERSRESPONSE']._serialized_end=991
+  _globals['_MARKETDATASERVICE']._serialized_start=994
+  _globals['_MARKETDATASERVICE']._serialized_end=1328
 # @@protoc_insertion_point(module_scope)

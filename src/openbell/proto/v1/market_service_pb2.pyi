@@ -79,12 +79,15 @@ class Mover(_message.Message):
     CHANGE_PERCENT_FIELD_NUMBER: _builtins.int
     VOLUME_FIELD_NUMBER: _builtins.int
     TRADES_FIELD_NUMBER: _builtins.int
+    NOTIONAL_FIELD_NUMBER: _builtins.int
     symbol: _builtins.str
     price: _builtins.float
     change_percent: _builtins.float
     volume: _builtins.float
     """units traded"""
     trades: _builtins.int
+    notional: _builtins.float
+    """money: price times units traded"""
     def __init__(
         self,
         *,
@@ -93,15 +96,20 @@ class Mover(_message.Message):
         change_percent: _builtins.float = ...,
         volume: _builtins.float | None = ...,
         trades: _builtins.int | None = ...,
+        notional: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_trades", b"_trades", "_volume", b"_volume", "trades", b"trades", "volume", b"volume"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_notional", b"_notional", "_trades", b"_trades", "_volume", b"_volume", "notional", b"notional", "trades", b"trades", "volume", b"volume"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_trades", b"_trades", "_volume", b"_volume", "change_percent", b"change_percent", "price", b"price", "symbol", b"symbol", "trades", b"trades", "volume", b"volume"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_notional", b"_notional", "_trades", b"_trades", "_volume", b"_volume", "change_percent", b"change_percent", "notional", b"notional", "price", b"price", "symbol", b"symbol", "trades", b"trades", "volume", b"volume"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__notional: _TypeAlias = _typing.Literal["notional"]  # noqa: Y015
+    _WhichOneofArgType__notional: _TypeAlias = _typing.Literal["_notional", b"_notional"]  # noqa: Y015
     _WhichOneofReturnType__trades: _TypeAlias = _typing.Literal["trades"]  # noqa: Y015
     _WhichOneofArgType__trades: _TypeAlias = _typing.Literal["_trades", b"_trades"]  # noqa: Y015
     _WhichOneofReturnType__volume: _TypeAlias = _typing.Literal["volume"]  # noqa: Y015
     _WhichOneofArgType__volume: _TypeAlias = _typing.Literal["_volume", b"_volume"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__notional) -> _WhichOneofReturnType__notional | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__trades) -> _WhichOneofReturnType__trades | None: ...
     @_typing.overload
@@ -251,19 +259,23 @@ class GetMoversRequest(_message.Message):
 
     WINDOW_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
     window: _builtins.str
-    """as a timeframe; empty for 5m"""
+    """1m, 5m, 15m, 1h or 1d; empty for 5m"""
     limit: _builtins.int
     """of each list, at most 100; 0 for 10"""
+    by: _builtins.str
+    """what the most active have most of: notional, volume or trades; empty for notional"""
     def __init__(
         self,
         *,
         window: _builtins.str = ...,
         limit: _builtins.int = ...,
+        by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "limit", b"limit", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -276,6 +288,13 @@ class GetMoversResponse(_message.Message):
     GAINERS_FIELD_NUMBER: _builtins.int
     LOSERS_FIELD_NUMBER: _builtins.int
     MOST_ACTIVE_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    TS_FIELD_NUMBER: _builtins.int
+    window: _builtins.str
+    by: _builtins.str
+    ts: _builtins.int
+    """ns, up to which ticks count"""
     @_builtins.property
     def gainers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Mover]: ...
     @_builtins.property
@@ -288,10 +307,13 @@ class GetMoversResponse(_message.Message):
         gainers: _abc.Iterable[Global___Mover] | None = ...,
         losers: _abc.Iterable[Global___Mover] | None = ...,
         most_active: _abc.Iterable[Global___Mover] | None = ...,
+        window: _builtins.str = ...,
+        by: _builtins.str = ...,
+        ts: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gainers", b"gainers", "losers", b"losers", "most_active", b"most_active"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "gainers", b"gainers", "losers", b"losers", "most_active", b"most_active", "ts", b"ts", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -10,6 +10,7 @@ from openbell.adapters.buses.base import Bus
 from openbell.adapters.feeds.base import EventArray
 from openbell.observability import Metrics
 from openbell.services.alerts.access import Alerts
+from openbell.services.analytics.answers import Answers
 from openbell.services.gateway.owners import Owners
 from openbell.services.names import Names
 from openbell.services.notifier.channels import Channels
@@ -39,3 +40,4 @@ class Backstage:
     owners: Owners = field(default_factory=Owners)
     alerts: Alerts | None = None
     channels: Callable[[], Channels] | None = None  # it blocks, for a thread
+    analytics: Answers | None = None

@@ -17,8 +17,8 @@ LINKS = {
     "health": "/health", "price": "/price/{symbol}", "candles": "/candles/{symbol}?timeframe=1m", "portfolio": "/portfolio",
     "equity": "/portfolio/equity", "orders": "/orders", "alerts": "/alerts", "channels": "/channels",
     "notifications": "/notifications", "sign_in": "/auth/sign-in",
-    "movers": "/analytics/movers", "analytics": "/analytics/{symbol}", "strategies": "/strategies", "services": "/services",
-    "metrics": "/metrics", "stream": "/ws",
+    "movers": "/analytics/movers", "analytics": "/analytics/{symbol}", "correlations": "/analytics/correlations",
+    "anomalies": "/analytics/anomalies", "strategies": "/strategies", "services": "/services", "metrics": "/metrics", "stream": "/ws",
 }  # fmt: skip
 
 

@@ -10,6 +10,9 @@ from openbell.adapters.stores.redis_speed_layer import RedisSpeedLayer
 from openbell.errors import JournalError
 from openbell.services.accounts.opening import open_accounts
 from openbell.services.alerts.access import Alerts, StoredAlerts
+from openbell.services.analytics.answers import Answers
+from openbell.services.analytics.calendar import Calendar
+from openbell.services.analytics.source import Stored
 from openbell.services.gateway.backstage import Backstage
 from openbell.services.gateway.owners import Owners, own_accounts, owners_of
 from openbell.services.gateway.service import GatewayService
@@ -68,6 +71,7 @@ async def build(process: Process) -> None:
     backstage = Backstage(
         names, bus, archive, prices.get_price, portfolio, ask, lambda: portfolio.runs[MAIN], lambda: display.services() or process.views(),
         process.metrics, process.metrics_text, owners, _alerts(process, database), _channels(process, database),
+        Answers(Stored(prices, names.symbols), Calendar.of(settings.analytics.session)),
     )  # fmt: skip
     gateway = GatewayService(backstage, process.opened, None, settings, accounts)
     process.services += [

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import get_args
 
 import grpc.aio
 
 from openbell.adapters.buses.base import Message
-from openbell.errors import UnknownNameError, UsageError
-from openbell.model.time import MILLISECOND, MINUTE, SECOND, parse_timeframe
+from openbell.errors import BusError, UnknownNameError, UsageError
+from openbell.model.time import MILLISECOND, parse_timeframe
 from openbell.proto.v1 import market_service_pb2 as pb
 from openbell.proto.v1.market_service_pb2_grpc import MarketDataServiceServicer
+from openbell.services.analytics.indicators import NEVER
+from openbell.services.analytics.records import Activity, WindowName
 from openbell.services.gateway.backstage import Backstage
-from openbell.services.processor.analytics import NEVER, AnalyticsBoard
 from openbell.services.rpc.outboxes import Fan
 from openbell.services.rpc.records import candle_message, count_of, mover_messages, price_message, text_of
 from openbell.services.topics.names import PRICES
@@ -24,6 +26,7 @@ BEAT_S = 0.02
 SYMBOLS_MAX = 1_000
 CANDLES, CANDLES_MAX = 500, 5_000
 MOVERS, MOVERS_MAX = 10, 100
+WINDOWS, ACTIVITIES = get_args(WindowName), get_args(Activity)
 
 
 class MarketDataServicer(MarketDataServiceServicer):
@@ -32,7 +35,6 @@ class MarketDataServicer(MarketDataServiceServicer):
     def __init__(self, backstage: Backstage) -> None:
         self._backstage = backstage
         self._archive = backstage.archive
-        self._board = AnalyticsBoard(backstage.archive.store, backstage.names.timeframes)
         self._prices = Fan[tuple[str, Price]](backstage.bus, PRICES, _keyed)
 
     async def GetPrice(
@@ -84,12 +86,18 @@ class MarketDataServicer(MarketDataServiceServicer):
         self, request: pb.GetMoversRequest, context: grpc.aio.ServicerContext[pb.GetMoversRequest, pb.GetMoversResponse]
     ) -> pb.GetMoversResponse:
         """What rose most, fell most and traded most."""
-        window = min(max(parse_timeframe(request.window or "5m"), 5 * SECOND), 10_000 * MINUTE)
+        window, by = request.window or "5m", request.by or "notional"
+        for name, known in ((window, WINDOWS), (by, ACTIVITIES)):
+            if name not in known:
+                raise UnknownNameError.of("window" if known is WINDOWS else "activity", text_of("name", name), known)
         limit = count_of("limit", request.limit, MOVERS, MOVERS_MAX)
-        found = await self._archive.ask(self._board.movers, self._archive.speed_layer, window, limit)
+        if self._backstage.analytics is None:
+            raise BusError("there are no analytics here", "an analytics service", "start `openbell serve analytics`")
+        found = await self._backstage.analytics.movers(window, by, limit)  # type: ignore[arg-type]
         return pb.GetMoversResponse(
-            gainers=mover_messages(found.gainers), losers=mover_messages(found.losers), most_active=mover_messages(found.most_active)
-        )
+            gainers=mover_messages(found.gainers), losers=mover_messages(found.losers), most_active=mover_messages(found.most_active),
+            window=found.window, by=found.by, ts=found.ts * MILLISECOND,
+        )  # fmt: skip
 
 
 def _keyed(message: Message) -> tuple[tuple[str, Price], str]:

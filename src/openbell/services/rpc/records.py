@@ -62,7 +62,12 @@ def mover_messages(movers: Iterable[Mover]) -> list[market_service_pb2.Mover]:
     """What moved."""
     return [
         market_service_pb2.Mover(
-            symbol=one.symbol, price=one.price, change_percent=one.change_percent, volume=one.volume, trades=one.trades
+            symbol=one.symbol,
+            price=one.price,
+            change_percent=one.change_percent,
+            volume=one.volume,
+            trades=one.trades,
+            notional=one.notional,
         )
         for one in movers
     ]

@@ -1,4 +1,4 @@
-"""Analytics over stored candles: what moved, and the usual indicators, updated with the candles that are new since the last question.
+"""The usual indicators over stored candles, updated with the candles that are new since the last question.
 
 The indicators are those of `openbell.indicators`, interpreted: a question brings a handful of new candles, so there is nothing worth
 compiling. The first question about a symbol warms them with the latest 300 candles, after which the slowest has forgotten its start.
@@ -10,9 +10,7 @@ from typing import Any
 
 from openbell.adapters.stores.candles_base import CandleStore
 from openbell.indicators import Atr, Bollinger, Ema, RealisedVolatility, Rsi, Sma, Vwap
-from openbell.model.time import MILLISECOND, parse_timeframe
-from openbell.services.processor.speed_layer import SpeedLayer
-from openbell.services.views import Analytics, Bands, Mover, Movers
+from openbell.services.analytics.records import Analytics, Bands
 
 WARM_UP = 300
 #: Sets of indicators that are kept, one a symbol and timeframe.
@@ -45,7 +43,7 @@ class IndicatorSet:
                 "vwap": self.vwap.update(close if vwap is None else vwap, volume),
             }
         lower, middle, upper = self.values.get("bollinger", (math.nan,) * 3)
-        plain = {name: _ready(self.values.get(name, math.nan)) for name in _PLAIN}
+        plain: dict[str, Any] = {name: _ready(self.values.get(name, math.nan)) for name in _PLAIN}
         return Analytics(
             symbol=self.symbol, timeframe=self.timeframe, ts=self.ts, bollinger=Bands(_ready(lower), _ready(middle), _ready(upper)), **plain
         )
@@ -54,41 +52,20 @@ class IndicatorSet:
 _PLAIN = ("sma_20", "ema_20", "rsi_14", "realised_volatility", "atr_14", "vwap")
 
 
-class AnalyticsBoard:
+class Indicators:
     """Answers from one store. Used in the store's thread."""
 
-    def __init__(self, store: CandleStore, timeframes: list[str]) -> None:
+    def __init__(self, store: CandleStore) -> None:
         self._store = store
-        self._timeframes = [(parse_timeframe(text), text) for text in timeframes]
         self._sets: OrderedDict[tuple[str, str], IndicatorSet] = OrderedDict()
 
-    def indicators(self, symbol: str, timeframe: str) -> Analytics:
+    def of(self, symbol: str, timeframe: str) -> Analytics:
         """The indicators at the latest closed candle."""
         found = self._sets.pop((symbol, timeframe), None) or IndicatorSet(symbol, timeframe)
         self._sets[symbol, timeframe] = found
         if len(self._sets) > KEPT:
             self._sets.popitem(last=False)
         return found.update(self._store)
-
-    def movers(self, speed_layer: SpeedLayer, window_ns: int, limit: int) -> Movers:
-        """What rose, fell and traded most within the window that ends at the session's time."""
-        timeframe = max((item for item in self._timeframes if item[0] * 5 <= window_ns), default=self._timeframes[0])
-        since = speed_layer.now - window_ns // MILLISECOND
-        moved = []
-        for symbol, price in list(speed_layer.prices.items()):
-            first, volume, trades, last = self._store.moved(symbol, timeframe[1], since)
-            newest = speed_layer.open.get((symbol, timeframe[1]))
-            if newest is not None and newest.ts > last:
-                first, volume, trades = first or newest.open, volume + newest.volume, trades + newest.trades
-            if first:
-                moved.append(Mover(symbol, price.price, 100.0 * (price.price / first - 1.0), round(volume, 10), trades))
-        by_change = sorted(moved, key=lambda mover: mover.change_percent)
-        plain = [Mover(mover.symbol, mover.price, mover.change_percent) for mover in by_change]
-        return Movers(
-            gainers=[mover for mover in reversed(plain) if mover.change_percent > 0.0][:limit],
-            losers=[mover for mover in plain if mover.change_percent < 0.0][:limit],
-            most_active=sorted(moved, key=lambda mover: -(mover.trades or 0))[:limit],
-        )
 
 
 def _ready(value: Any) -> float | None:
