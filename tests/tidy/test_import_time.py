@@ -61,6 +61,11 @@ def test_the_platform_in_one_process_loads_no_client_of_a_server():
     assert loaded("import openbell.services.platform, openbell.cli.demo, openbell.cli.up") & (CLIENTS | OF_FEATURES) == set()
 
 
+def test_the_client_loads_no_server():
+    """A program that asks a platform needs neither what serves it nor what computes."""
+    assert loaded("from openbell import Client") & (HEAVY - {"numpy"} | CLIENTS | OF_FEATURES) == set()
+
+
 def test_control_messages_as_json_need_no_protobuf():
     """The channel `control` is JSON; only a protobuf message there loads that library."""
     code = """from openbell.adapters.messages.control import Status, decode, encode; decode(encode(Status(id="1")))"""
