@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useState } from "react";
 import { useAlertDesk } from "@/lib/desk";
 import { useDataAge, usePlatform } from "@/lib/platform";
 import { useTheme } from "@/lib/theme";
@@ -27,9 +27,11 @@ interface Properties {
   onLeave: () => Promise<void>;
 }
 
+const always = async () => undefined;
+
 /** All that the page shows of a run, to somebody who may see it. */
 export function Board({ who, onCheck, onLeave }: Properties) {
-  const { state, dispatch, reconnect, reload } = usePlatform();
+  const { state, dispatch, reconnect, reload } = usePlatform(who.sign_in ? onCheck : always);
   const [theme, toggleTheme] = useTheme();
   const { age, stale } = useDataAge(state.heardAt);
   const { link, chart, portfolio, prices } = state;
@@ -41,11 +43,6 @@ export function Board({ who, onCheck, onLeave }: Properties) {
   const mayTrade = who.permissions.includes("trade");
   const [ordering, setOrdering] = useState<Side | null>(null);
   const closeTicket = useCallback(() => setOrdering(null), []);
-
-  const isAway = link.phase === "waiting";
-  useEffect(() => {
-    if (isAway && who.sign_in) onCheck().catch(() => undefined); // the notice says that the platform is away
-  }, [isAway, who.sign_in, onCheck]);
 
   return (
     <>
@@ -100,6 +97,7 @@ export function Board({ who, onCheck, onLeave }: Properties) {
           symbols={state.symbols}
           side={ordering}
           prices={prices}
+          orders={state.orders}
           currency={portfolio?.currency ?? ""}
           blind={blind}
           onClose={closeTicket}

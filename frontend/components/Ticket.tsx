@@ -25,6 +25,7 @@ interface Properties {
   symbols: string[];
   side: Side;
   prices: Record<string, PriceRow>;
+  orders: Order[];
   currency: string;
   /** Prices are old or the link is down: nothing may be ordered. */
   blind: boolean;
@@ -32,7 +33,7 @@ interface Properties {
 }
 
 /** An order by hand: filled in, read once more, placed. */
-export function Ticket({ symbols, prices, currency, blind, onClose, ...start }: Properties) {
+export function Ticket({ symbols, prices, orders, currency, blind, onClose, ...start }: Properties) {
   const [symbol, setSymbol] = useState(start.symbol);
   const [side, setSide] = useState<Side>(start.side);
   const [type, setType] = useState<NonNullable<NewOrder["type"]>>("market");
@@ -94,7 +95,7 @@ export function Ticket({ symbols, prices, currency, blind, onClose, ...start }: 
     return (
       <Dialog name="ticket" title="Order" onClose={onClose}>
         <div className="inside" role="status">
-          <Outcome order={step} decimals={row?.decimals} />
+          <Outcome order={orders.find((order) => order.id === step.id) ?? step} decimals={row?.decimals} />
           <p className="buttons">
             <button type="button" className="primary" autoFocus onClick={onClose}>
               Done

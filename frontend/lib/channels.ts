@@ -48,7 +48,7 @@ export const KINDS: Record<string, Kind> = {
   },
   webhook: {
     title: "Webhook",
-    parts: [{ name: "url", label: "URL", type: "url", hint: "It is sent a POST of JSON, with the text in `message`." }],
+    parts: [{ name: "url", label: "URL", type: "url", hint: "It is sent a POST of JSON, with the text in its field message." }],
     address: ({ url = "" }) => web(url, "json"),
   },
   other: {

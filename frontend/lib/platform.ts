@@ -15,7 +15,8 @@ export interface Platform {
   reload: () => void;
 }
 
-export function usePlatform(): Platform {
+/** `before` is asked ahead of each try to bring a lost stream back. */
+export function usePlatform(before: () => Promise<void>): Platform {
   const [state, reduceAction] = useReducer(reduce, START);
   const [attempt, setAttempt] = useState(0);
   const stream = useRef<Stream | null>(null);
@@ -32,12 +33,13 @@ export function usePlatform(): Platform {
     reduceAction({ type: "choose", symbol: asked.get("symbol") ?? "", timeframe: asked.get("timeframe") ?? "" });
     const opened = openStream(
       streamAddress(),
+      before,
       (messages) => reduceAction({ type: "messages", messages, now: Date.now() }),
       (link) => reduceAction({ type: "link", link }),
     );
     stream.current = opened;
     return () => opened.close();
-  }, []);
+  }, [before]);
 
   const { generation } = state;
   const { symbol, timeframe } = state.chart;

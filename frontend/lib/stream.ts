@@ -32,8 +32,10 @@ export interface Stream {
   close(): void;
 }
 
+/** `before` is asked ahead of each try to come back: whoever has signed out meanwhile is not let in, and need not try. */
 export function openStream(
   address: string,
+  before: () => Promise<void>,
   onMessages: (messages: Message[]) => void,
   onLink: (link: Link) => void,
 ): Stream {
@@ -43,6 +45,7 @@ export function openStream(
   let subscribed = false; // the snapshot of the latest subscription has arrived
   let askedAt = 0;
   let failures = 0;
+  let closed = false;
   let flushing: number | undefined;
   let watching: number | undefined;
   let retrying: number | undefined;
@@ -112,13 +115,25 @@ export function openStream(
     subscribed = false;
     const pause = Math.min(PAUSE_MAX_MS, PAUSE_FIRST_MS * 2 ** failures++) * (0.5 + Math.random() / 2);
     onLink({ phase: "waiting", retryAt: Date.now() + pause });
-    retrying = window.setTimeout(connect, pause);
+    retrying = window.setTimeout(comeBack, pause);
+  }
+
+  function comeBack(): void {
+    before().then(
+      () => {
+        if (!closed && !socket) connect();
+      },
+      () => {
+        if (!closed && !socket) wait();
+      },
+    );
   }
 
   function retry(): void {
     if (socket) return;
+    window.clearTimeout(retrying);
     failures = 0;
-    connect();
+    comeBack();
   }
 
   window.addEventListener("online", retry);
@@ -127,6 +142,7 @@ export function openStream(
     retry,
     flush,
     close() {
+      closed = true;
       window.removeEventListener("online", retry);
       for (const timer of [flushing, watching, retrying]) window.clearTimeout(timer);
       if (!socket) return;

@@ -73,7 +73,7 @@ export function Channels() {
                   {channel.kind} <code>{channel.shown}</code>
                 </small>
                 <small>{settingsOf(channel)}</small>
-                {channel.error && channel.status !== "ok" && <small className="down">{channel.error}</small>}
+                {channel.error && channel.status !== "ok" && said?.id !== channel.id && <small className="down">{channel.error}</small>}
                 {said?.id === channel.id && (
                   <small className={said.good ? "up" : "down"} role="status">
                     {said.text}
