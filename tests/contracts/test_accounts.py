@@ -1,6 +1,7 @@
 """What accounts promise, in SQLite and in PostgreSQL: who is signed in, as what, for how long, and what ends it."""
 
 import asyncio
+import contextlib
 import logging
 
 import pytest
@@ -404,6 +405,78 @@ async def test_a_second_factor_from_its_secret_to_its_end(accounts, clock, place
     await accounts.second_factor.remove(caller, code(factor.secret, clock()), "192.0.2.7")
     assert not (await accounts.by_session(again)).second_factor
     await accounts.sign_in("anna", PASSWORD)
+
+
+async def test_recovery_codes(accounts, clock, place):
+    """Ten, shown once and stored as hashes. Each stands in for the second factor once, however it is typed, and not for a password."""
+    _, caller = await enter(accounts)
+    with pytest.raises(UsageError, match="no second factor"):
+        await accounts.second_factor.new_recovery_codes(caller)
+    await add_second_factor(accounts, caller, clock)
+    codes = await accounts.second_factor.new_recovery_codes(caller, HERE)
+    assert len(set(codes)) == 10
+    assert {len(one.replace("-", "")) for one in codes} == {16}
+    stored = rows(place, "SELECT hash FROM recovery_codes")
+    assert not any(one.encode() in bytes(hash) or one.replace("-", "").encode() in bytes(hash) for (hash,) in stored for one in codes)
+    with pytest.raises(NotSignedInError):
+        await accounts.sign_in("anna", "wrong", codes[0], HERE)
+    _, again = await accounts.sign_in("anna", PASSWORD, codes[0].upper().replace("-", " "), HERE)
+    with pytest.raises(NotSignedInError):
+        await accounts.sign_in("anna", PASSWORD, codes[0], HERE)
+    assert await accounts.second_factor.recovery_codes_left(again) == 9
+    await accounts.own.step_up(again, code=codes[1], address=HERE)
+    assert [row for row in await audited(accounts) if row[1].startswith("second-factor.")] == [
+        ("anna", "second-factor.on", "anna", "done"),
+        ("anna", "second-factor.codes", "anna", "done"),
+        ("anna", "second-factor.recovery", "anna", "done"),
+        ("anna", "second-factor.recovery", "anna", "done"),
+    ]
+    await accounts.second_factor.remove(again, codes[2], HERE)
+    assert rows(place, "SELECT count(*) FROM recovery_codes") == [(0,)]
+
+
+async def test_new_recovery_codes_replace_the_old(accounts, clock):
+    """And they are of one user: another's opens nothing. A reset of the second factor takes them away."""
+    _, anna = await enter(accounts)
+    _, otto = await enter(accounts, "otto")
+    for caller in (anna, otto):
+        await add_second_factor(accounts, caller, clock)
+    old = await accounts.second_factor.new_recovery_codes(anna)
+    new = await accounts.people.recovery_codes(LOCAL, "anna")
+    others = await accounts.second_factor.new_recovery_codes(otto)
+    for wrong in (old[0], others[0]):
+        with pytest.raises(NotSignedInError):
+            await accounts.sign_in("anna", PASSWORD, wrong, HERE)
+    await accounts.sign_in("anna", PASSWORD, new[0], HERE)
+    await accounts.people.reset(LOCAL, "anna", second_factor=True)
+    assert await accounts.second_factor.recovery_codes_left(anna) == 0
+    assert await accounts.second_factor.recovery_codes_left(otto) == 10
+    with pytest.raises(ForbiddenError):
+        await accounts.people.recovery_codes(anna, "otto")
+
+
+async def test_a_recovery_code_for_many_at_once(accounts, place, clock):
+    """One of them gets in, also with several processes."""
+    _, caller = await enter(accounts)
+    await add_second_factor(accounts, caller, clock)
+    [code_given, *_] = await accounts.second_factor.new_recovery_codes(caller)
+    async with opened(place, clock) as others:
+        tries = [each.sign_in("anna", PASSWORD, code_given, f"192.0.2.{number}") for number, each in enumerate((accounts, others) * 4)]
+        found = await asyncio.gather(*tries, return_exceptions=True)
+    assert [type(one) for one in found if isinstance(one, BaseException)] == [NotSignedInError] * 7
+    assert sum(isinstance(one, tuple) for one in found) == 1
+
+
+async def test_guessing_recovery_codes_is_throttled(accounts, clock):
+    """As passwords are."""
+    _, caller = await enter(accounts)
+    await add_second_factor(accounts, caller, clock)
+    await accounts.second_factor.new_recovery_codes(caller)
+    for number in range(5):
+        with contextlib.suppress(NotSignedInError):
+            await accounts.sign_in("anna", PASSWORD, f"{number:016}", HERE)
+    with pytest.raises(ThrottledError):
+        await accounts.sign_in("anna", PASSWORD, f"{5:016}", HERE)
 
 
 async def test_a_code_of_the_step_before_and_of_the_next(accounts, clock):

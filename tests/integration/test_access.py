@@ -30,6 +30,8 @@ ROUTES = {
     ("POST", "/auth/totp/begin"): "read",
     ("POST", "/auth/totp/confirm"): "read",
     ("POST", "/auth/totp/off"): "read",
+    ("GET", "/auth/recovery-codes"): "read",
+    ("POST", "/auth/recovery-codes"): "read",
     ("POST", "/auth/ticket"): "read",
     ("GET", "/profile"): "read",
     ("PUT", "/profile"): "read",
@@ -72,7 +74,8 @@ ROUTES = {
 #: What belongs to a person and not to a program.
 PERSONAL = {
     ("GET", "/auth/sessions"), ("DELETE", "/auth/sessions/{id}"), ("POST", "/auth/step-up"), ("POST", "/auth/password"),
-    ("POST", "/auth/totp/begin"), ("POST", "/auth/totp/confirm"), ("POST", "/auth/totp/off"), ("PUT", "/profile"), ("POST", "/keys"),
+    ("POST", "/auth/totp/begin"), ("POST", "/auth/totp/confirm"), ("POST", "/auth/totp/off"), ("GET", "/auth/recovery-codes"),
+    ("POST", "/auth/recovery-codes"), ("PUT", "/profile"), ("POST", "/keys"),
     ("DELETE", "/keys/{id}"), ("POST", "/users"), ("PATCH", "/users/{name}"),
 }  # fmt: skip
 #: What is asked with a wrong password here.

@@ -31,7 +31,7 @@ CHECKS = (
     not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance, response_headers_conformance,
     negative_data_rejection,
 )  # fmt: skip
-OPERATIONS = 51
+OPERATIONS = 53
 #: What is there on both platforms, so that more is answered than that there is no such thing.
 KNOWN = {"symbol": "BTCUSDT", "strategy": "manual"}
 

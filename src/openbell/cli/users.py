@@ -85,6 +85,17 @@ def reset(
 
 
 @app.command
+def recovery_codes(name: str, /, *, config: Config = None, json: AsJson = False) -> None:
+    """Print ten recovery codes for a user who may lose her second factor, in place of all older ones. Each works once."""
+    codes = with_accounts(config, lambda accounts, caller: accounts.people.recovery_codes(caller, name))
+    if json:
+        print_json({"name": name, "codes": codes})
+    else:
+        print(f"recovery codes of {name}; each stands in for the second factor once, and they are shown once:\n")
+        print("\n".join(f"    {code}" for code in codes))
+
+
+@app.command
 def activate(*, config: Config = None) -> None:
     """Set a password with a one-time token. Both are asked for, so that neither is in the list of processes or in a file of commands."""
     from getpass import getpass

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+import pyotp
 import pytest
 
 from openbell.adapters.stores.database import open_database
@@ -73,6 +74,27 @@ def test_from_nothing_to_an_administrator_who_signs_in(call):
     assert "192.0.2.7" in call("users", "sessions", "anna")[1]
     assert call("users", "sign-out", "anna")[1] == "1 session of anna ended\n"
     assert call("users", "sessions", "anna")[1] == "user anna is signed in nowhere\n"
+
+
+def test_recovery_codes(call):
+    """For a user who has a second factor; the second ones replace the first."""
+    token = token_of(call("users", "add", "anna", "--role", "admin")[1])
+    ask(lambda accounts: accounts.own.first_password(token, PASSWORD))
+    assert call("users", "recovery-codes", "anna")[0] == 2
+
+    async def protect(accounts):
+        _, caller = await accounts.sign_in("anna", PASSWORD)
+        factor = await accounts.second_factor.begin(caller)
+        await accounts.second_factor.confirm(caller, pyotp.TOTP(factor.secret).now())
+
+    ask(protect)
+    first = json.loads(call("users", "recovery-codes", "anna", "--json")[1])["codes"]
+    out = call("users", "recovery-codes", "anna")[1]
+    second = [line.strip() for line in out.splitlines() if line.startswith("    ")]
+    assert len(set(first + second)) == 20
+    assert ask(lambda accounts: accounts.sign_in("anna", PASSWORD, second[0]))[1].name == "anna"
+    with pytest.raises(NotSignedInError):
+        ask(lambda accounts: accounts.sign_in("anna", PASSWORD, first[0]))
 
 
 def test_json_for_programs(call):

@@ -10,6 +10,7 @@ import msgspec
 
 from openbell.adapters.stores.audit import Entry, TakenBack, audited
 from openbell.adapters.stores.database import Database, Reading, Statements
+from openbell.adapters.stores.recovery_codes import forget
 from openbell.errors import ForbiddenError, UsageError
 
 
@@ -106,6 +107,7 @@ class UserStore:
             sql.execute("UPDATE users SET password_hash = '', setup_hash = ?, setup_expires = ? WHERE id = ?", (hash, expires, id))
             if with_second_factor:
                 sql.execute("UPDATE users SET totp = NULL, totp_new = NULL WHERE id = ?", (id,))
+                forget(sql, id)
             _end_sessions(sql, id)
 
         audited(self._database, entry, write)
@@ -137,10 +139,14 @@ class UserStore:
         self._database.run(lambda sql: sql.execute("UPDATE users SET totp_new = ? WHERE id = ?", (sealed, id)))
 
     def set_totp(self, id: int, sealed: bytes | None, step: int, entry: Entry, keep: str = "") -> None:
-        """The second factor from now on, or none; `step` is of the code that confirmed it. Sessions end as with `set_password`."""
+        """The second factor from now on, or none; `step` is of the code that confirmed it. Sessions end as with `set_password`.
+
+        Recovery codes are of one second factor, and go with it.
+        """
 
         def write(sql: Statements) -> None:
             sql.execute("UPDATE users SET totp = ?, totp_new = NULL, totp_step = ? WHERE id = ?", (sealed, step, id))
+            forget(sql, id)
             _end_sessions(sql, id, keep)
 
         audited(self._database, entry, write)

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from openbell.adapters.stores.audit import AuditStore, Entry, Outcome
 from openbell.adapters.stores.database import Database
+from openbell.adapters.stores.recovery_codes import RecoveryStore
 from openbell.adapters.stores.sessions import KeyStore, SessionStore
 from openbell.adapters.stores.users import UserRow, UserStore
 from openbell.errors import ForbiddenError, ThrottledError, UnknownNameError, UsageError
@@ -32,6 +33,7 @@ class Books:
     def __init__(self, database: Database, throttle: Throttle, clock: Callable[[], int]) -> None:
         self.users, self.sessions = UserStore(database), SessionStore(database)
         self.keys, self.audit = KeyStore(database), AuditStore(database)
+        self.recovery = RecoveryStore(database)
         self.throttle, self.clock = throttle, clock
         self._threads = ThreadPoolExecutor(THREADS, "accounts")
 

@@ -90,7 +90,7 @@ class Own:
             await self._prove(user, password, address)
         else:
             await self._books.count_try(user.name, address)
-            if not await self._second_factor.holds(user, code):
+            if not await self._second_factor.holds(user, code, address):
                 await self._refuse(user, address)
             await self._books.throttle.signed_in(user.name, address)
         entry = self._books.entry(caller, "step-up", user.name, address=address)

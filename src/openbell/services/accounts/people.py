@@ -11,6 +11,7 @@ from openbell.services.accounts.books import Books, check_email, check_name, che
 from openbell.services.accounts.callers import ROLES, Caller, Role
 from openbell.services.accounts.own import Profile, profile_of
 from openbell.services.accounts.passwords import Hasher, check_password
+from openbell.services.accounts.second_factor import SecondFactor
 from openbell.services.accounts.tokens import new_token, token_hash
 
 #: How long a user has to set a password with a one-time token.
@@ -22,8 +23,8 @@ ROWS_MAX = 1000
 class People:
     """The users. Everything but `sign_up` needs the permission `admin`, and what changes a user a fresh session."""
 
-    def __init__(self, books: Books, hasher: Hasher, sign_up_open: bool) -> None:
-        self._books, self._hasher = books, hasher
+    def __init__(self, books: Books, hasher: Hasher, second_factor: SecondFactor, sign_up_open: bool) -> None:
+        self._books, self._hasher, self._second_factor = books, hasher, second_factor
         self.sign_up_open = sign_up_open
 
     async def sign_up(self, name: str, password: str, *, email: str | None = None, display_name: str = "", address: str = "") -> Profile:
@@ -78,6 +79,11 @@ class People:
         ends = entry.ts + SETUP_NS
         await self._books.run(self._books.users.set_up, user.id, token_hash("setup", token), ends, entry, second_factor)
         return token
+
+    async def recovery_codes(self, caller: Caller, name: str, address: str = "") -> Sequence[str]:
+        """Ten recovery codes for a user who has a second factor, in place of all older ones; shown to the caller only, and once."""
+        user = await self._user(caller, name)
+        return await self._second_factor.codes_for(caller, user, address)
 
     async def sessions(self, caller: Caller, name: str) -> Sequence[SessionRow]:
         """The sessions of a user, newest first."""

@@ -107,6 +107,7 @@ async def _hit(limiter: SlidingWindowCounterRateLimiter, counts: tuple[Count, ..
             raise ThrottledError("too many tries", "fewer", f"try again in {wait} s", retry_after_s=wait)
 
 
+@lru_cache(4_096)
 def network(address: str) -> str:
     """What of an address is counted: with IPv6 the /64, of which a household or a server has 2^64 addresses.
 

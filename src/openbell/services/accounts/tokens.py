@@ -9,7 +9,7 @@ from hmac import compare_digest
 from secrets import token_hex, token_urlsafe
 from typing import Literal
 
-Kind = Literal["session", "ticket", "key", "setup"]
+Kind = Literal["session", "ticket", "key", "setup", "rescue"]
 
 #: Random bytes of a token, and of the id of a session or key.
 SECRET_BYTES = 32

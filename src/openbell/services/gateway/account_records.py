@@ -11,7 +11,8 @@ Given = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 #: Longer ones are refused where they are set; here they only have to be bounded.
 Password = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
 Token = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-Code = Annotated[str, msgspec.Meta(max_length=16)]
+#: Six digits, or a recovery code.
+Code = Annotated[str, msgspec.Meta(max_length=32)]
 
 
 class Secret(msgspec.Struct, forbid_unknown_fields=True):
@@ -22,7 +23,7 @@ class Secret(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class SignIn(Secret):
-    """Name and password, and the code of the second factor for who has one."""
+    """Name and password, and for who has a second factor its code, or a recovery code."""
 
     name: Given
     password: Password
@@ -55,7 +56,7 @@ class PasswordChange(Secret):
 class CodeGiven(Secret):
     """A code of the second factor."""
 
-    code: Annotated[str, msgspec.Meta(min_length=1, max_length=16)]
+    code: Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
 
 
 class Proof(Secret):
@@ -70,6 +71,18 @@ class FactorView(Secret):
 
     secret: str
     uri: str
+
+
+class RecoveryCodes(Secret):
+    """Ten codes, each of which stands in for the second factor once; they are shown once."""
+
+    codes: list[str]
+
+
+class RecoveryLeft(msgspec.Struct):
+    """How many recovery codes still hold."""
+
+    left: int
 
 
 class TicketView(Secret):

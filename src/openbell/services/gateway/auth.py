@@ -16,6 +16,8 @@ from openbell.services.gateway.account_records import (
     PasswordChange,
     ProfileView,
     Proof,
+    RecoveryCodes,
+    RecoveryLeft,
     SignedInView,
     SignedInViews,
     SignIn,
@@ -131,6 +133,16 @@ def auth_routes(access: Access) -> APIRouter:
         with _proving():
             await accounts.second_factor.remove(caller, given.code, request.state.address)
         return Response(status_code=204)
+
+    @routes.get("/recovery-codes", responses=answers(RecoveryLeft))
+    async def recovery_codes_left(caller: Reader) -> Response:
+        """How many recovery codes of the caller still hold."""
+        return json_response(RecoveryLeft(await access.accounts.second_factor.recovery_codes_left(caller)))
+
+    @routes.post("/recovery-codes", responses=answers(RecoveryCodes, 422))
+    async def new_recovery_codes(request: Request, caller: Reader) -> Response:
+        """Ten recovery codes for who loses the authenticator, in place of all older ones; they are shown once. Needs a step-up."""
+        return json_response(RecoveryCodes(await access.accounts.second_factor.new_recovery_codes(caller, request.state.address)))
 
     @routes.post("/ticket", responses=answers(TicketView))
     async def ticket(caller: Reader) -> Response:

@@ -208,6 +208,24 @@ async def test_the_second_factor(gateway, clock):
     await gateway.sign_in("anna")
 
 
+async def test_recovery_codes(gateway, clock):
+    """Shown once to who has just proved who she is, and each is taken where the code of the authenticator is."""
+    anna = await gateway.sign_in("anna")
+    assert (await anna.post("/auth/recovery-codes")).status_code == 422
+    secret = (await anna.post("/auth/totp/begin")).json()["secret"]
+    assert (await anna.post("/auth/totp/confirm", json={"code": code(secret, clock())})).status_code == 204
+    codes = (await anna.post("/auth/recovery-codes")).json()["codes"]
+    assert (await anna.get("/auth/recovery-codes")).json() == {"left": 10}
+    again = await gateway.sign_in("anna", code=codes[0])
+    assert (await again.get("/auth/recovery-codes")).json() == {"left": 9}
+    clock.move(6 * MINUTE)
+    assert (await again.post("/auth/recovery-codes")).json()["type"] == "/problems/step-up"
+    assert (await again.post("/auth/step-up", json={"code": codes[1]})).json()["fresh"] is True
+    assert len((await again.post("/auth/recovery-codes")).json()["codes"]) == 10
+    refused = await gateway.client().post("/auth/sign-in", json={"name": "anna", "password": PASSWORD, "code": codes[2]})
+    assert refused.status_code == 401
+
+
 async def test_another_password_ends_the_other_sessions(gateway):
     """The one that changed it goes on; the old password is worth nothing; a wrong one is a refusal, not a sign-out."""
     here, there = await gateway.sign_in("anna"), await gateway.sign_in("anna", "192.0.2.9")

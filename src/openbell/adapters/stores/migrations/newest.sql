@@ -291,4 +291,12 @@ CREATE TABLE IF NOT EXISTS alert_requests (
 );
 CREATE INDEX IF NOT EXISTS alert_requests_by_time ON alert_requests (created);
 CREATE INDEX IF NOT EXISTS alert_requests_by_alert ON alert_requests (alert_id);
-INSERT OR IGNORE INTO alembic_version VALUES ('0008');
+CREATE TABLE IF NOT EXISTS recovery_codes (
+    user_id INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    created BIGINT NOT NULL,
+    used BIGINT,
+    PRIMARY KEY (user_id, hash),
+    FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
+);
+INSERT OR IGNORE INTO alembic_version VALUES ('0009');
