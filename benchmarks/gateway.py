@@ -1,6 +1,6 @@
 """A gateway in a process of its own, on uvloop as always, with prices that change: what the benchmarks of it talk to.
 
-`python -m benchmarks.gateway FOLDER SYMBOLS [--keys] [--redis]` prints its port and an API key. Each symbol has a tick every tenth of a
+`python -m benchmarks.gateway FOLDER SYMBOLS [--keys]` prints its port and an API key. Each symbol has a tick every tenth of a
 second, all of them spread over it; a price's `ts` is in nanoseconds here, by the clock that all processes of the machine share.
 """
 
@@ -15,6 +15,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from openbell.adapters.buses.inprocess import InProcessBus
 from openbell.adapters.stores.candles import SqliteCandleStore
@@ -46,8 +48,6 @@ async def serve(folder: Path, symbols: int, with_keys: bool) -> None:
     strategies = (StrategySettings("rsi", "rsi", True, tuple(listed), "1m"),)
     settings = Settings(trading=TradingSettings(strategies=strategies, timeframes=("1m",)))
     off = {"sign_in": True, "rate_limit": "1000000/minute", "rate_limit_address": "1000000/minute"} if with_keys else {}
-    import msgspec
-
     settings = msgspec.structs.replace(settings, server=msgspec.structs.replace(settings.server, **off))
     plan = make_plan(settings.trading, tuple(simulated_listing(symbol) for symbol in listed))
     names, bus, metrics = Names(plan), InProcessBus(), Metrics()

@@ -91,6 +91,10 @@ class PostgresDatabase:
             sleep(pause)
             pause = min(pause * 2, PAUSES_S[1])
 
+    def changes(self) -> int | None:
+        """Nobody can tell but the server."""
+        return None
+
     def select(self, query: str, values: Values = ()) -> list[tuple[Any, ...]]:
         """The rows of a query that changes nothing."""
         return self.work(lambda sql: sql.select(query, values), is_one_question=True)

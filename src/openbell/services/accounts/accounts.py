@@ -1,8 +1,8 @@
 """Who a token is of, signing in and out: what the gateway and the gRPC services ask before they do anything.
 
 What users do with their own account is in `Accounts.own` and `Accounts.second_factor`, API keys are in `Accounts.keys`, and what
-administrators do is in `Accounts.people`. Every look-up asks the database, so what one process revokes is revoked for all of them at once. Only
-for an API key it need not be asked again as long as it says that nothing has been changed since, as SQLite can.
+administrators do is in `Accounts.people`. Every look-up asks the database, so what one process revokes is revoked for all of them at once.
+Only for an API key it need not be asked again as long as it says that nothing has been changed since, as SQLite can.
 """
 
 from __future__ import annotations

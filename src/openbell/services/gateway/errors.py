@@ -103,8 +103,17 @@ async def _on_decoding(_request: Request, error: Exception) -> Response:
 
 
 async def _on_anything(_request: Request, error: Exception) -> Response:
+    return _answer_to_anything(error)
+
+
+def _answer_to_anything(error: Exception) -> Response:
     log.error("request failed", error=type(error).__name__, exc_info=error)
     return problem_response(500, _INSIDE)
+
+
+def answer_to(error: Exception) -> Response:
+    """Whatever a handler raised as the client gets it."""
+    return response_to(error) if isinstance(error, OpenbellError) else _answer_to_anything(error)
 
 
 def _also_before_a_websocket(handler: Handler) -> Handler:

@@ -11,7 +11,7 @@ from secrets import token_hex
 from time import perf_counter
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from openbell.services.gateway.addresses import Proxies
@@ -44,7 +44,7 @@ class Front:
 
         async def send_told(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Request-ID"] = id
+                message["headers"] = [*message["headers"], (b"x-request-id", id.encode())]
                 self._tell(scope, message["status"], perf_counter() - began)
             await send(message)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from openbell.services.gateway.errors import problem_response
@@ -22,6 +22,7 @@ BODY_MAX = 64 * 1024
 #: Seconds for which a browser comes by TLS only: two years.
 HSTS_S = 2 * 365 * 86_400
 _POLICY_VIOLATION = 1008
+_NOT_KEPT = (b"cache-control", b"no-store")
 
 
 def content_policy(static: Path) -> str:
@@ -43,7 +44,7 @@ class Guard:
         self._app = app
         self._origins = frozenset(origins)
         self._hosts = {host.lower() for host in (*LOOPBACK, *hosts)}
-        self._headers = {
+        headers = {
             "Content-Security-Policy": policy,
             "X-Content-Type-Options": "nosniff",
             "X-Frame-Options": "DENY",
@@ -53,6 +54,8 @@ class Guard:
             "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
             **({"Strict-Transport-Security": f"max-age={HSTS_S}"} if safe else {}),
         }
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        self._names = frozenset(name for name, _ in self._headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or pass on with the headers."""
@@ -71,11 +74,8 @@ class Guard:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                found = MutableHeaders(scope=message)
-                for name, value in self._headers.items():
-                    found[name] = value
-                if "cache-control" not in found:
-                    found["Cache-Control"] = "no-store"
+                found = [pair for pair in message["headers"] if pair[0] not in self._names] + self._headers
+                message["headers"] = found if any(name == b"cache-control" for name, _ in found) else [*found, _NOT_KEPT]
             await send(message)
 
         answer: Any = problem_response(*refusal) if refusal else self._app

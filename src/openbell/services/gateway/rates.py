@@ -15,7 +15,6 @@ import structlog
 from limits import RateLimitItem
 from limits import parse as parse_limit
 from limits.aio.storage import MemoryStorage, Storage
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from openbell.errors import ThrottledError
@@ -102,9 +101,8 @@ class Paced:
 
         async def send_told(message: Message) -> None:
             if message["type"] == "http.response.start" and (room := state.get("room")):
-                found = MutableHeaders(scope=message)
-                found["RateLimit-Limit"], found["RateLimit-Remaining"] = str(room.limit), str(room.remaining)
-                found["RateLimit-Reset"] = str(room.reset_s)
+                left = ((b"limit", room.limit), (b"remaining", room.remaining), (b"reset", room.reset_s))
+                message["headers"] = [*message["headers"], *((b"ratelimit-" + name, b"%d" % number) for name, number in left)]
             await send(message)
 
         try:

@@ -26,6 +26,7 @@ from openbell.services.gateway.guard import Guard, content_policy
 from openbell.services.gateway.market import market_routes
 from openbell.services.gateway.notifications import notification_routes
 from openbell.services.gateway.people import people_routes
+from openbell.services.gateway.quick import Quick
 from openbell.services.gateway.server import Server, is_loopback, raise_file_limit, tls_context
 from openbell.services.gateway.stream import Hub
 from openbell.services.gateway.system import system_routes
@@ -82,7 +83,7 @@ def make_app(backstage: Backstage, hub: Hub, access: Access, settings: ServerSet
         app.mount("/", Page(directory=static, html=True))
     else:
         app.add_route("/", lambda _: Response(_NO_PAGE, media_type="text/html"))
-    answering: ASGIApp = Compressed(app)
+    answering: ASGIApp = Quick(Compressed(app), app)
     if settings.cors_origins:
         answering = CORSMiddleware(
             answering, settings.cors_origins, CORS_METHODS, CORS_HEADERS, allow_credentials=True, expose_headers=CORS_EXPOSED
