@@ -20,6 +20,7 @@ COMMANDS = (
     ("database", "openbell.cli.database:database", "Show the revision of the tables, or bring them to the newest."),
     ("dead-letters", "openbell.cli.dead_letters:app", "Look at the messages that nobody could deal with, send them back, or drop them."),
     ("alerts", "openbell.cli.alerts:app", "Have a price watched: add, list and remove alerts."),
+    ("analytics", "openbell.cli.analytics:app", "What moves, how much it varies, what moves together, what is out of the ordinary."),
     ("users", "openbell.cli.users:app", "Say who may sign in, and as what; read the audit log."),
     ("keys", "openbell.cli.keys:app", "Let programs in: add, list and revoke API keys."),
     ("notify", "openbell.cli.notify:app", "Telegram, Discord, e-mail and others: where people are told of what happens."),

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from openbell.client.asking import Asking, Moment, moment
 from openbell.errors import UsageError
-from openbell.services.views import Analytics, Candle, Candles, LastPrice, Movers
+from openbell.services.views import Analytics, Anomalies, Anomaly, Candle, Candles, Correlations, LastPrice, Movers
 
 if TYPE_CHECKING:
     import polars
@@ -65,9 +65,17 @@ class Market(Asking):
         return polars.DataFrame([times, polars.Series("symbol", [symbol] * len(rows), polars.String), *numbers, trades])
 
     def analytics(self, symbol: str, timeframe: str = "1m") -> Analytics:
-        """Moving averages, volatility and other indicators at the latest closed candle."""
+        """Indicators at the latest closed candle, and the symbol as it stands now: windows, session, spread, volatility, anomalies."""
         return self._get(f"/analytics/{quote(symbol, safe='')}", Analytics, timeframe=timeframe)
 
-    def movers(self, window: str = "5m", limit: int = 10) -> Movers:
-        """What rose most, fell most and traded most within the window."""
-        return self._get("/analytics/movers", Movers, window=window, limit=limit)
+    def movers(self, window: str = "5m", limit: int = 10, *, by: str = "notional") -> Movers:
+        """What rose most, fell most and traded most within the window; `by` notional, volume or trades."""
+        return self._get("/analytics/movers", Movers, window=window, limit=limit, by=by)
+
+    def correlations(self, symbols: Iterable[str] = (), window: str = "1h", limit: int = 20) -> Correlations:
+        """How log returns move together: all pairs of the symbols, or without any the strongest pairs of all."""
+        return self._get("/analytics/correlations", Correlations, symbols=",".join(symbols), window=window, limit=limit)
+
+    def anomalies(self, limit: int = 100) -> list[Anomaly]:
+        """What is out of the ordinary, the newest first."""
+        return self._get("/analytics/anomalies", Anomalies, limit=limit).anomalies
