@@ -1,12 +1,18 @@
-import { type Dispatch, useEffect, useState } from "react";
+import { type Dispatch, useCallback, useState } from "react";
 import * as format from "@/lib/format";
 import { answer, gateway } from "@/lib/gateway";
+import { usePolled } from "@/lib/polled";
 import type { Action, Chart, PriceRow } from "@/lib/state";
-import type { Mover, Movers as Found } from "@/lib/types";
+import type { Activity, Mover, Window } from "@/lib/types";
+import { Failure } from "./Field";
 import { Empty } from "./Panel";
 
-const WINDOWS = ["1m", "5m", "15m", "1h", "1d"];
-const AGAIN_MS = 5_000;
+const WINDOWS: Window[] = ["1m", "5m", "15m", "1h", "1d"];
+const ACTIVITIES: readonly (readonly [Activity, string])[] = [
+  ["notional", "by money"],
+  ["volume", "by units"],
+  ["trades", "by trades"],
+];
 const LIMIT = 5;
 
 interface Properties {
@@ -17,35 +23,16 @@ interface Properties {
 
 /** What rose most, fell most and traded most within a window, asked for anew while it is looked at. */
 export function Movers({ prices, chart, dispatch }: Properties) {
-  const [window_, setWindow] = useState("5m");
-  const [found, setFound] = useState<Found | null>(null);
-  const [failure, setFailure] = useState("");
-
-  useEffect(() => {
-    const abort = new AbortController();
-    let timer: number | undefined;
-    const ask = () => {
-      const params = { query: { window: window_, limit: LIMIT } };
-      answer(() => gateway.GET("/analytics/movers", { params, signal: abort.signal }))
-        .then(
-          (movers) => {
-            setFound(movers);
-            setFailure("");
-          },
-          (error: Error) => {
-            if (!abort.signal.aborted) setFailure(error.message);
-          },
-        )
-        .finally(() => {
-          if (!abort.signal.aborted) timer = window.setTimeout(ask, AGAIN_MS);
-        });
-    };
-    ask();
-    return () => {
-      abort.abort();
-      window.clearTimeout(timer);
-    };
-  }, [window_]);
+  const [window_, setWindow] = useState<Window>("5m");
+  const [by, setBy] = useState<Activity>("notional");
+  const ask = useCallback(
+    (signal: AbortSignal) => {
+      const params = { query: { window: window_, by, limit: LIMIT } };
+      return answer(() => gateway.GET("/analytics/movers", { params, signal }));
+    },
+    [window_, by],
+  );
+  const { found, failure } = usePolled(ask);
 
   const groups: [string, Mover[]][] = [
     ["Rising", found?.gainers ?? []],
@@ -55,18 +42,23 @@ export function Movers({ prices, chart, dispatch }: Properties) {
   const some = groups.filter(([, movers]) => movers.length > 0);
   return (
     <>
-      <div className="timeframes windows" role="group" aria-label="Window">
-        {WINDOWS.map((name) => (
-          <button key={name} type="button" aria-pressed={name === window_} onClick={() => setWindow(name)}>
-            {name}
-          </button>
-        ))}
+      <div className="windows">
+        <div className="timeframes" role="group" aria-label="Window">
+          {WINDOWS.map((name) => (
+            <button key={name} type="button" aria-pressed={name === window_} onClick={() => setWindow(name)}>
+              {name}
+            </button>
+          ))}
+        </div>
+        <select aria-label="Most traded" value={by} onChange={(event) => setBy(event.target.value as Activity)}>
+          {ACTIVITIES.map(([name, text]) => (
+            <option key={name} value={name}>
+              {text}
+            </option>
+          ))}
+        </select>
       </div>
-      {failure && (
-        <p className="failure" role="alert">
-          {failure}
-        </p>
-      )}
+      <Failure>{failure}</Failure>
       {some.length === 0 ? (
         <Empty>{found ? `Nothing has moved within ${window_}.` : "Loading…"}</Empty>
       ) : (
@@ -96,7 +88,11 @@ export function Movers({ prices, chart, dispatch }: Properties) {
                     >
                       {mover.symbol}
                     </button>
-                    {title === "Most traded" && mover.volume != null && <small>{format.compact(mover.volume)} traded</small>}
+                    {title === "Most traded" && (
+                      <small>
+                        {format.compact(mover[by])} {by === "trades" ? "trades" : by === "volume" ? "units" : "traded"}
+                      </small>
+                    )}
                   </th>
                   <td className="number">{format.price(mover.price, prices[mover.symbol]?.decimals)}</td>
                   <td className={`number ${format.tone(mover.change_percent)}`}>{format.percent(mover.change_percent / 100)}</td>
