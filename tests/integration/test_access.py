@@ -9,6 +9,10 @@ import time
 import pytest
 import websockets
 
+from openbell.adapters.sealing import Sealer
+from openbell.adapters.stores.database import open_database
+from openbell.services.accounts.accounts import Accounts
+from openbell.services.accounts.callers import LOCAL
 from tests.gateway import MARKET, PEOPLE, STRATEGIES, Person, platform_with_people, renew, sign_in, text_of
 from tests.running import Running, until
 
@@ -314,6 +318,30 @@ def test_a_key_is_its_users_own(people):
     assert eve.with_key("trade").do("POST", "/orders", {**MARKET, "quantity": 0.004}, Idempotency_Key="shared")["id"] == other["id"]
     for change in ({"quantity": 0.005}, {"side": "sell"}, {"symbol": "ETHUSDT"}, {"type": "limit", "limit_price": 5.0}):
         assert eve.ask("POST", "/orders", {**MARKET, "quantity": 0.004, **change}, Idempotency_Key="shared")[0] == 422, change
+
+
+# The kill switch.
+
+
+async def audited(folder, user):
+    """What the audit log has of a user's."""
+    accounts = Accounts(open_database(folder / "platform.db"), lambda: Sealer(b"k" * 32))
+    try:
+        return [(row.action, row.subject) for row in await accounts.people.audit(LOCAL, 1_000, user)]
+    finally:
+        await accounts.close()
+
+
+def test_a_kill_is_written_down_and_undone_by_a_person(platform, people, bobs):
+    """A program may kill; to start what was killed needs somebody who has just proved who she is. Both are in the audit log."""
+    program = people["bob"].with_key("trade")
+    assert program.do("POST", "/strategies/bobs/kill")["state"] == "halted"
+    status, problem, _ = program.ask("POST", "/strategies/bobs/start")
+    assert (status, problem["type"]) == (403, "about:blank")
+    assert people["bob"].get("/strategies?owner=bob")["strategies"][0]["state"] == "halted"
+    assert sign_in(platform, "bob").do("POST", "/strategies/bobs/start")["state"] == "active"
+    found = [row for row in asyncio.run(audited(platform.folder, "bob")) if row[0].startswith("strategy.")]
+    assert found[-2:] == [("strategy.kill", "bobs"), ("strategy.start", "bobs")]
 
 
 # The stream.

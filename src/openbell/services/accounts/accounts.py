@@ -179,6 +179,10 @@ class Accounts:
         """Write into the audit log that something was not allowed, such as `POST /orders`; of an address at most once a minute."""
         await self._books.note_refusal(caller if caller is not None else "", "refusal", address, what)
 
+    async def note(self, caller: Caller, action: str, subject: str, address: str = "") -> None:
+        """Write into the audit log what a caller did elsewhere, such as `strategy.kill` of a strategy."""
+        await self._books.run(self._books.audit.write, self._books.entry(caller, action, subject, address=address))
+
     async def user_account(self, user_id: int, names: Sequence[str]) -> str:
         """The trading account of a user: hers, or from now on the first of `names` that is nobody's, also with several gateways at once.
 

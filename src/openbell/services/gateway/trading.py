@@ -5,12 +5,13 @@ import math
 from hashlib import blake2b
 from typing import Annotated, Any, Literal
 
+import structlog
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
-from openbell.errors import BusError, UnknownNameError, UsageError
+from openbell.errors import BusError, StorageError, UnknownNameError, UsageError
 from openbell.model import enums
 from openbell.services.accounts.callers import Caller
-from openbell.services.gateway.access import Dealer, Reader
+from openbell.services.gateway.access import Access, Dealer, Reader
 from openbell.services.gateway.backstage import Backstage
 from openbell.services.gateway.bodies import body_of, json_response, tagged_record, with_next
 from openbell.services.gateway.openapi import answers, takes
@@ -28,6 +29,9 @@ Action = Literal["start", "pause", "kill"]
 Owner = Annotated[str, Query(max_length=64, description="of this user; an administrator may name others")]
 After = Annotated[str, Query(max_length=512, description="what the page before said")]
 OrderId = Annotated[str, Path(pattern=r"^([A-Za-z0-9_.-]{1,64}-)?[0-9]{1,19}$")]
+
+
+log = structlog.get_logger("gateway")
 
 
 class Desk:
@@ -85,8 +89,13 @@ class Desk:
         return self.portfolio.order(order_id) or order
 
     async def act(self, caller: Caller, strategy: str, action: Action) -> StrategyState:
-        """Start, pause or kill a strategy. UnknownNameError for one that is not the caller's to see."""
+        """Start, pause or kill a strategy. UnknownNameError for one that is not the caller's to see.
+
+        What was killed is started again by a person who has just proved who she is: StepUpError, and ForbiddenError for an API key.
+        """
         self.portfolio.find(strategy, await self.owners.visible(caller))
+        if action == "start" and self.portfolio.book(strategy).state == "halted":
+            caller.need_fresh()
         await self.ask(strategy, _ACTIONS[action])
         return StrategyState(strategy, self.portfolio.book(strategy).state)
 
@@ -135,9 +144,14 @@ def trading_routes(backstage: Backstage) -> APIRouter:
         return tagged_record(request, Strategies(portfolio.strategies(await owners.chosen(caller, owner))))
 
     @routes.post("/strategies/{strategy}/{action}", responses=answers(StrategyState, 404, 422))
-    async def act(strategy: str, action: Action, caller: Dealer) -> Response:
-        """Start a strategy, pause it (what it holds stays), or kill it (its open orders are canceled too)."""
-        return json_response(await desk.act(caller, strategy, action))
+    async def act(request: Request, strategy: str, action: Action, caller: Dealer) -> Response:
+        """Start a strategy, pause it (what it holds stays), or kill it (its open orders are canceled too).
+
+        Starting one that was killed needs a step-up.
+        """
+        done = await desk.act(caller, strategy, action)
+        await _note(request, caller, f"strategy.{action}", strategy)
+        return json_response(done)
 
     return routes
 
@@ -158,6 +172,16 @@ def lots_of(quantity: float, lot_size: float) -> int:
     if not (0.5 < lots < 1 << 60 and math.isclose(lots, round(lots), rel_tol=1e-9)):
         raise UsageError(f"quantity is {quantity!r}", f"a multiple of {lot_size:g}")
     return round(lots)
+
+
+async def _note(request: Request, caller: Caller, action: str, subject: str) -> None:
+    """Write it into the audit log, where there is one. It is done: a database that is away does not make it undone."""
+    access: Access = request.app.state.access
+    if access.has_accounts:
+        try:
+            await access.accounts.note(caller, action, subject, request.state.address)
+        except StorageError as error:
+            log.error("the audit log was not written", caller=caller.name, action=action, subject=subject, error=str(error))
 
 
 def _given(wanted: NewOrder) -> str:
