@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import ssl
 import threading
 import time
 
@@ -11,6 +12,7 @@ from openbell.adapters.notifiers.apprise import BODY_MAX, AppriseSink
 from openbell.adapters.notifiers.base import Letter
 from openbell.adapters.notifiers.wire import Exchange, addresses_of, is_public
 from openbell.errors import UsageError
+from tests.integration.test_tls import make_certificate
 from tests.running import free_port
 from tests.sinks import GROUP, TOKEN, WEBHOOK_TOKEN, Discord, Hook, MailServer, Telegram, redirect
 
@@ -282,6 +284,28 @@ def test_a_name_that_leads_elsewhere_the_second_time(monkeypatch, hook):
     found = sink.send(TEXT)
     assert (found.answer, server.requests) == ("failed", 0)
     assert "private address" in found.reason
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_no_redirect_is_followed(hook, status):
+    """A sink that leads elsewhere has not taken the message, and elsewhere nobody is asked."""
+    server, _ = hook
+    with Hook() as elsewhere:
+        server.answer = lambda: (status, None, {"Location": f"{elsewhere.url}/stolen"})
+        found = AppriseSink(server.url_of(), allow_private=True).send(TEXT)
+        assert found.answer != "sent"
+        assert elsewhere.requests == elsewhere.connected == 0
+
+
+def test_a_certificate_that_nobody_vouches_for(tmp_path, hook):
+    """Nothing is sent to who only says that it is the right one."""
+    server, _ = hook
+    certificate, key = make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.server.socket = context.wrap_socket(server.server.socket, server_side=True)
+    found = AppriseSink(server.url_of().replace("json://", "jsons://"), allow_private=True).send(TEXT)
+    assert (found.answer, server.connected) == ("failed", 0)
 
 
 def test_mail_goes_to_no_private_address_either(mail):

@@ -5,7 +5,7 @@ import doctest
 import importlib
 
 import pytest
-from argon2 import PasswordHasher
+from argon2 import PasswordHasher, extract_parameters
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -131,6 +131,30 @@ async def test_hashes_that_are_none(hasher, hash):
     """No password is the one of a user who has none, or of a row that is damaged."""
     for password in ("", "x", hash, "quiet otter", "x" * 100_000, "\ud800"):
         assert not await hasher.verify(hash, password)
+
+
+class Counting(PasswordHasher):
+    """Notes which hashes are computed, and at what cost."""
+
+    def __init__(self, *cost):
+        super().__init__(*cost)
+        self.done = []
+
+    def verify(self, hash, password):
+        self.done.append((extract_parameters(hash), len(hash)))
+        return super().verify(hash, password)
+
+
+async def test_a_user_who_is_not_there_costs_as_much():
+    """One hash at the same cost: how long a reply takes does not tell whether there is such a user, or whether she has a password."""
+    counting = Counting(1, 8, 1)
+    hasher = Hasher(counting)
+    known = await hasher.hash("quiet otter")
+    for hash in (known, ""):
+        assert not await hasher.verify(hash, "loud otter")
+    hasher.close()
+    one, other = counting.done
+    assert one == other
 
 
 def test_the_cost_is_that_of_the_standard():
