@@ -67,7 +67,7 @@ export function Code(properties: Omit<Properties, "label"> & { label?: string })
       label="Code"
       className="code"
       required
-      maxLength={16}
+      maxLength={32}
       inputMode="numeric"
       autoComplete="one-time-code"
       spellCheck={false}

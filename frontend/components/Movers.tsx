@@ -60,7 +60,7 @@ export function Movers({ prices, chart, dispatch }: Properties) {
       </div>
       <Failure>{failure}</Failure>
       {some.length === 0 ? (
-        <Empty>{found ? `Nothing has moved within ${window_}.` : "Loading…"}</Empty>
+        <Empty>{found ? `Nothing is known of the last ${window_} yet.` : "Loading…"}</Empty>
       ) : (
         <table className="movers">
           <thead className="hidden">

@@ -98,7 +98,7 @@ export function SignIn({ signUp, onEnter }: Properties) {
           />
         )}
         {step === "code" ? (
-          <Code key="code" autoFocus value={code} onText={setCode} />
+          <Code key="code" autoFocus inputMode="text" hint="Six digits, or one of your recovery codes." value={code} onText={setCode} />
         ) : (
           <Password
             key={step}

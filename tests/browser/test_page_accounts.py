@@ -29,7 +29,10 @@ def test_wrong_password_is_said(people: Visitors) -> None:
 
 
 def test_second_factor(people: Visitors) -> None:
-    """Set up by its secret, with a QR code drawn in the page; from then on the code is asked for, and a wrong one is refused."""
+    """Set up by its secret, with a QR code drawn in the page; from then on a code is asked for, and a wrong one is refused.
+
+    A recovery code stands in for it, once.
+    """
     people.expected = {401}
     page = people.sign_in("vera")
     window = account(page, "vera", "Second factor")
@@ -39,6 +42,11 @@ def test_second_factor(people: Visitors) -> None:
     window.get_by_role("textbox", name="Code").fill(authenticator.now())
     window.get_by_role("button", name="Confirm").click()
     expect(window.get_by_text("A code of your authenticator is asked for")).to_be_visible()
+    window.get_by_role("button", name="Make recovery codes").click()
+    recovery = window.get_by_role("list", name="Recovery codes").get_by_role("listitem").first.inner_text()
+    window.get_by_role("button", name="I have kept them").click()
+    expect(window.get_by_text("10 still hold")).to_be_visible()
+    assert recovery not in page.content()
     page.keyboard.press("Escape")
     sign_out(page, "vera")
 
@@ -49,6 +57,11 @@ def test_second_factor(people: Visitors) -> None:
     page.get_by_role("button", name="Confirm").click()
     expect(page.get_by_role("alert").filter(has_text="the password or the code is wrong")).to_be_visible()
     page.get_by_label("Code").fill(authenticator.at(time.time(), counter_offset=1))  # a code works once
+    page.get_by_role("button", name="Confirm").click()
+    live(page)
+    sign_out(page, "vera")
+    give(page, "vera")
+    page.get_by_label("Code").fill(recovery)
     page.get_by_role("button", name="Confirm").click()
     live(page)
 

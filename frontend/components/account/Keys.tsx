@@ -4,6 +4,7 @@ import { answer, gateway } from "@/lib/gateway";
 import { useDoing } from "@/lib/session";
 import type { Key, Permission, Who } from "@/lib/types";
 import { Choice, Failure, Field } from "../Field";
+import { Once } from "./Once";
 
 const ABOUT: Record<Permission, string> = { read: "look", alerts: "have alerts", trade: "place orders", admin: "manage users" };
 const DAYS = [
@@ -37,7 +38,15 @@ export function Keys({ who }: { who: Who }) {
   const held = keys.filter((key) => key.revoked === null && (key.expires === null || key.expires > Date.now()));
   return (
     <div className="inside">
-      {made ? <Made made={made} onDone={() => setMade("")} /> : <NewKey who={who} busy={busy} onCreate={create} />}
+      {made ? (
+        <Once about="Your new key. Keep it now: it is not shown again." text={made} onDone={() => setMade("")}>
+          <p>
+            <code data-testid="key">{made}</code>
+          </p>
+        </Once>
+      ) : (
+        <NewKey who={who} busy={busy} onCreate={create} />
+      )}
       <Failure>{failure}</Failure>
       {held.length > 0 && (
         <ul className="rows" aria-label="Your keys">
@@ -103,32 +112,5 @@ function NewKey({ who, busy, onCreate }: NewProperties) {
         </button>
       </p>
     </form>
-  );
-}
-
-/** The secret of a new key, which nobody is shown again. */
-function Made({ made, onDone }: { made: string; onDone: () => void }) {
-  const [copied, setCopied] = useState("");
-  const copy = () =>
-    navigator.clipboard.writeText(made).then(
-      () => setCopied("Copied."),
-      () => setCopied("It could not be copied: mark it by hand."),
-    );
-  return (
-    <div className="made" role="status">
-      <p>Your new key. Keep it now: it is not shown again.</p>
-      <p>
-        <code data-testid="key">{made}</code>
-      </p>
-      <p className="buttons">
-        <button type="button" className="primary" autoFocus onClick={copy}>
-          Copy
-        </button>
-        <button type="button" onClick={onDone}>
-          I have kept it
-        </button>
-        <span className="quiet">{copied}</span>
-      </p>
-    </div>
   );
 }

@@ -4,6 +4,7 @@ import { answer, gateway } from "@/lib/gateway";
 import { useDoing } from "@/lib/session";
 import type { Factor, Who } from "@/lib/types";
 import { Code, Failure } from "../Field";
+import { Recovery } from "./Recovery";
 
 interface Properties {
   who: Who;
@@ -45,16 +46,10 @@ export function SecondFactor({ who, onChange }: Properties) {
       </div>
     );
   }
-  return (
-    <form className="inside" onSubmit={confirm}>
-      {isOn ? (
-        <p>
-          <span className="tag good">on</span> A code of your authenticator is asked for when you sign in. A code turns it off.
-        </p>
-      ) : (
-        factor && <Secret factor={factor} />
-      )}
-      <Code autoFocus={!isOn} value={code} hint={isOn ? undefined : "The six digits that it shows now."} onText={setCode} />
+  const form = (
+    <form className={isOn ? "" : "inside"} onSubmit={confirm}>
+      {!isOn && factor && <Secret factor={factor} />}
+      <Code autoFocus={!isOn} value={code} hint={isOn ? "A code, or a recovery code, turns it off." : "The six digits that it shows now."} onText={setCode} />
       <Failure>{failure}</Failure>
       <p className="buttons">
         <button type="submit" className={isOn ? "grave" : "primary"} disabled={busy}>
@@ -62,6 +57,16 @@ export function SecondFactor({ who, onChange }: Properties) {
         </button>
       </p>
     </form>
+  );
+  if (!isOn) return form;
+  return (
+    <div className="inside">
+      <p>
+        <span className="tag good">on</span> A code of your authenticator is asked for when you sign in.
+      </p>
+      <Recovery />
+      {form}
+    </div>
   );
 }
 
