@@ -14,7 +14,6 @@ import limits.errors
 import structlog
 from limits import RateLimitItem
 from limits import parse as parse_limit
-from limits.aio.storage import MemoryStorage, Storage
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from openbell.errors import ThrottledError
@@ -45,7 +44,7 @@ class Rates:
 
     def __init__(self, settings: ServerSettings, shared: RedisSettings | None = None, prefix: str = "") -> None:
         self._user, self._address = _limit(settings.rate_limit), _limit(settings.rate_limit_address)
-        self._own = MemoryStorage()
+        self._own: dict[int, tuple[int, dict[str, int]]] = {}
         self._shared = redis_storage(shared, prefix) if shared is not None else None
         self._rests_until = 0.0
 
@@ -67,22 +66,30 @@ class Rates:
         if limit is None:
             return None
         period, now = limit.get_expiry(), time()
-        key = f"rate/{who}/{limit.amount}/{period}/{int(now // period)}"
-        count = await self._increment(key, period)
+        window = int(now // period)
+        count = await self._count_shared(f"rate/{who}/{limit.amount}/{period}/{window}", period) or self._count_own(who, period, window)
         room = Room(limit.amount, max(limit.amount - count, 0), int(period - now % period) + 1)
         if count > limit.amount:
             raise ThrottledError("too many requests", f"at most {limit}", f"try again in {room.reset_s} s", retry_after_s=room.reset_s)
         return room
 
-    async def _increment(self, key: str, period: int) -> int:
-        storage: Storage = self._own
+    async def _count_shared(self, key: str, period: int) -> int:
+        """The count in Redis; 0 where there is none."""
         if self._shared is not None and monotonic() >= self._rests_until:
             try:
                 return await self._shared.incr(key, period)
             except limits.errors.StorageError as error:
                 self._rests_until = monotonic() + REST_S
                 log.warning("counts of requests are out of reach, this process counts by itself", error=type(error).__name__)
-        return await storage.incr(key, period)
+        return 0
+
+    def _count_own(self, who: str, period: int, window: int) -> int:
+        """The count in this process; of each period the counts of one window are kept."""
+        if period not in self._own or self._own[period][0] != window:
+            self._own[period] = window, {}
+        counts = self._own[period][1]
+        counts[who] = counts.get(who, 0) + 1
+        return counts[who]
 
 
 class Paced:
