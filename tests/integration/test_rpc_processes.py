@@ -27,6 +27,7 @@ from tests.gateway import add_people, sign_in
 from tests.rpc import Authority
 from tests.running import Running, until
 from tests.servers import environment, fresh_database
+from tests.sinks import Hook
 
 pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -75,7 +76,8 @@ def platform(tmp_path_factory):
         client = {
             **os.environ, **environment(), "DB_NAME": base.database.name, "OPENBELL_BUS__NAMESPACE": f"rpc-{uuid.uuid4().hex[:8]}",
             "OPENBELL_BUS__MARKET": "kafka", "OPENBELL_LOGGING__FORMAT": "json", "OPENBELL_SERVER__SIGN_IN": "true",
-            "OPENBELL_SECRETS__KEY": new_key(), "OPENBELL_GRPC__TLS_CERT": certificate, "OPENBELL_GRPC__TLS_KEY": key,
+            "OPENBELL_SECRETS__KEY": new_key(), "OPENBELL_NOTIFY__ALLOW_PRIVATE": "true",
+            "OPENBELL_GRPC__TLS_CERT": certificate, "OPENBELL_GRPC__TLS_KEY": key,
             "OPENBELL_GRPC__TLS_CA": authority.certificate, **places,
         }  # fmt: skip
         config = write_config(folder, "4")
@@ -150,6 +152,21 @@ def test_alerts_over_http_and_grpc_are_the_same(platform):
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
     assert bob.ask("DELETE", f"/alerts/{found.id}")[0] in (200, 204)
     assert not stub.GetAlerts(pb.GetAlertsRequest(), metadata=own, timeout=CALL_S).alerts
+
+
+def test_a_channel_of_the_gateway_is_told_by_the_alerts_service(platform):
+    """Made over HTTP in one process, told by another; the log of it is its owner's alone."""
+    _, _, people, *_ = platform
+    bob, eve = people["bob"], people["eve"]
+    with Hook() as hook:
+        made = bob.do("POST", "/channels", {"name": "hook", "url": hook.url_of(), "events": ["alert"]})
+        assert bob.do("POST", f"/channels/{made['id']}/test")["answer"] == "sent"
+        above(bob, 1.0)
+        until(lambda: any(text.startswith("Alert: BTCUSDT is at or above 1") for text in hook.texts), 60.0, "the alert")
+        told = until(lambda: bob.get("/notifications?state=sent")["deliveries"], 30.0, "the log")
+        assert [(one["event"], one["channel"]) for one in told] == [("alert", made["id"])]
+        assert eve.get("/notifications")["deliveries"] == eve.get("/channels")["channels"] == []
+        assert bob.ask("DELETE", f"/channels/{made['id']}")[0] == 204
 
 
 def test_an_alerts_service_that_is_killed(platform):
