@@ -1,7 +1,7 @@
-import { type Dispatch, memo, useEffect, useState } from "react";
+import { type Dispatch, memo, useContext, useEffect, useState } from "react";
 import * as format from "@/lib/format";
 import { answer, gateway } from "@/lib/gateway";
-import { useMay } from "@/lib/session";
+import { useMay, WhoContext } from "@/lib/session";
 import type { Action } from "@/lib/state";
 import type { Strategy, StrategyAction } from "@/lib/types";
 import { Empty, Panel } from "./Panel";
@@ -17,10 +17,11 @@ interface Properties {
 }
 
 export const Strategies = memo(function Strategies({ strategies, blind, dispatch }: Properties) {
+  const hasAccounts = useContext(WhoContext)?.sign_in;
   return (
     <Panel name="strategies" title="Strategies">
       {strategies.length === 0 ? (
-        <Empty>No strategy is loaded in this run.</Empty>
+        <Empty>{hasAccounts ? "No strategy of this run is yours." : "No strategy is loaded in this run."}</Empty>
       ) : (
         <ul>
           {strategies.map((strategy) => (
