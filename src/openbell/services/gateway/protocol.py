@@ -23,6 +23,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._late: asyncio.TimerHandle | None = None
         self._is_head = False
         self._head = 0
+        #: Requests before the one whose head is coming were in the same piece, so that its length says nothing.
+        self._is_next = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Somebody is there, and has to ask for something."""
@@ -33,8 +35,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """More of a request, or the first of one."""
         if self._late is None:
             self._expect()
+        self._is_next = False
         super().data_received(data)
-        if self._is_head:
+        if self._is_head and not self._is_next:
             self._head += len(data)
             if self._head > HEAD_MAX and not self.transport.is_closing():
                 self.transport.write(_TOO_LARGE)
@@ -52,6 +55,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """It is there as a whole."""
+        self._is_next = True
         self._forget()
         super().on_message_complete()
 

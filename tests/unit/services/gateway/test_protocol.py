@@ -78,6 +78,26 @@ async def test_a_head_without_an_end_is_refused(place, endless):
     assert b"200 OK" not in answer
 
 
+async def test_many_requests_at_once_are_not_one_head(place):
+    """A client may send the next ones before the first is answered; together they are longer than a head may be."""
+    reader, writer = await asyncio.open_connection(*place)
+    request = b"POST / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 200 + b"\r\nContent-Length: 2\r\n\r\nhi"
+    answered = 0
+
+    async def read():
+        nonlocal answered
+        while answered < 1_000:
+            assert b"200 OK" in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n2"), 10)
+            answered += 1
+
+    reading = asyncio.create_task(read())
+    writer.write((request * 1_000)[:-50])
+    await asyncio.sleep(0.1)  # so that the last one comes in two pieces
+    writer.write(request[-50:])
+    await reading
+    writer.close()
+
+
 async def test_the_line_is_kept_for_the_next_request(place):
     """The time of a request begins with its first byte, not with that of the one before."""
     reader, writer = await asyncio.open_connection(*place)
