@@ -1,6 +1,7 @@
 """The gateway service: the routes, the live stream and the page, behind one guard."""
 
 import asyncio
+import gc
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,6 +151,7 @@ class GatewayService(Service):
 
     async def start(self) -> None:
         """Connections are open files: the stream leaves enough of them to everything else."""
+        gc.freeze()  # what is there by now stays, and a look through all of it would hold every answer up for tens of milliseconds
         files, wanted = raise_file_limit(), self._hub.most
         self._hub.most = max(min(wanted, files - FILES_OF_OTHERS), min(wanted, files // 2))
         if self._hub.most < wanted:
