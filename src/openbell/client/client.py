@@ -6,6 +6,7 @@ from typing import Self
 
 from openbell.client.address import Platform
 from openbell.client.alerts import Alerts
+from openbell.client.asking import decoded
 from openbell.client.market import Market
 from openbell.client.stream import PATIENCE_S, Stream
 from openbell.client.trading import Trading
@@ -51,8 +52,8 @@ class Client(Market, Trading, Alerts):
         self._timeout_s = timeout_s
 
     def health(self) -> Health:
-        """Whether the platform works. BusError when a part that is needed does not."""
-        return self._get("/health", Health)
+        """Whether the platform works: `status` is healthy or unhealthy, `checks` say of what."""
+        return decoded(self._transport.ask("GET", "/health", good=503), Health)
 
     def who(self) -> WhoView:
         """Who asks, and what she may do."""

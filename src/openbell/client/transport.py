@@ -54,9 +54,13 @@ class Transport:
         self._idle: deque[tuple[http.client.HTTPConnection, float]] = deque()
 
     def ask(
-        self, method: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None, key: str = "", timeout_s: float = 0.0
+        self, method: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None, key: str = "", timeout_s: float = 0.0,
+        good: int = 200,
     ) -> Reply:  # fmt: skip
-        """A good answer. Raises what `error_of` makes of others, UnreachableError when nothing was sent, LostError when no answer came."""
+        """A good answer: 2xx, or of the status `good`.
+
+        Raises what `error_of` makes of others, UnreachableError when nothing was sent, LostError when no answer came.
+        """
         given = {name: value for name, value in (query or {}).items() if value is not None and value != ""}
         target = f"{path}?{urlencode(given)}" if given else path
         headers = {
@@ -82,7 +86,7 @@ class Transport:
                 if last or not (is_repeatable or isinstance(error, UnreachableError)):
                     raise
             else:
-                if reply.status < 300:
+                if reply.status < 300 or reply.status == good:
                     return reply
                 after = reply.headers.get("retry-after", "")
                 wait_s = max(wait_s, float(after)) if after.isdigit() else wait_s

@@ -181,6 +181,14 @@ def test_what_broke_inside_has_its_id():
         client.portfolio()
 
 
+def test_an_unhealthy_platform_says_so():
+    """That is an answer, and no error."""
+    health = {"status": "unhealthy", "timestamp": "2026-01-31T10:30:00Z", "version": "1", "checks": {"database": {"status": "unhealthy"}}}
+    with Peer(answer(503, health)) as peer, client_of(peer) as client:
+        assert client.health().checks["database"].status == "unhealthy"
+        assert len(peer.requests) == 1
+
+
 def test_a_bomb_is_not_unpacked(monkeypatch):
     """However small it is on the line."""
     monkeypatch.setattr("openbell.client.transport.ANSWER_MAX", 1 << 20)
