@@ -14,9 +14,12 @@ from tests.pages import ARGUMENTS, Visitors
 from tests.running import Running, running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The machine's Chromium, headless; its absence is a failure, not a reason to skip."""
+    """The machine's Chromium, headless; its absence is a failure, not a reason to skip.
+
+    While it is there this thread has a loop that runs, so other tests of the process are without it.
+    """
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium")
     if executable is None:
         pytest.fail("found no chromium; install it: apt-get install -y --no-install-recommends chromium")
