@@ -1,6 +1,7 @@
 """What is usual in the parts of fifteen minutes, by medians, which a single jump does not move; and what is beyond it.
 
-The median absolute deviation times 1.4826 is the standard deviation of what is normal, and knows nothing of how far the rest is away.
+The median distance from the median times 1.4826 is the standard deviation of what is normal, and so is the mean distance times 1.2533. The
+first knows nothing of how far the rest is away; where prices stand still most of the time it is nearly 0, so the larger one counts.
 """
 
 import math
@@ -116,8 +117,8 @@ def median(numbers: int, count: int) -> Any:
 
 
 @kernel
-def deviation(numbers: int, count: int, middle: float) -> float:
-    """How far the numbers of a list are from their median, as a standard deviation; by the mean where more than half are the median."""
+def deviation(numbers: int, count: int, middle: float) -> Any:
+    """How far the numbers of a list are from their median, as a standard deviation: by the median distance or the mean one."""
     known = 0
     total = 0.0
     for place in range(count):
@@ -125,7 +126,7 @@ def deviation(numbers: int, count: int, middle: float) -> float:
         total += away
         known = insert_after(numbers, known, away)
     found = OF_MEDIAN * 0.5 * (number_at(numbers, RING + (count - 1) // 2).value + number_at(numbers, RING + count // 2).value)
-    return found if found > 0.0 else OF_MEAN * total / count
+    return max(found, OF_MEAN * total / count)
 
 
 @kernel

@@ -33,6 +33,10 @@ from openbell.services.analytics.source import Source, Table
 UNITS = {"price_jump": "percent", "volume_burst": "units", "spread_wide": "bps", "stale": "seconds"}
 #: Symbols whose correlations may be asked for at once.
 SYMBOLS_MAX = 50
+#: The strongest pairs of all, at most.
+STRONGEST_MAX = 100
+#: (Row, row, correlation, returns) each.
+Pairs = list[tuple[int, int, float, int]]
 
 
 class Answers:
@@ -41,6 +45,8 @@ class Answers:
     def __init__(self, source: Source, calendar: Calendar) -> None:
         self._source = source
         self._year_ns = calendar.year_ns
+        self._strongest: dict[int, tuple[tuple[int, int], Pairs]] = {}
+        self._computing = asyncio.Lock()
 
     async def movers(self, window: WindowName, by: Activity, limit: int) -> Movers:
         """What rose most, fell most and traded most within a window."""
@@ -61,7 +67,7 @@ class Answers:
         reading = table.of(symbol)
         if reading is None:
             return None
-        own = [one for one in _anomalies(table) if one.symbol == symbol]
+        own = _anomalies(table, symbol=symbol)
         windows = {name: self._window(reading, number) for number, name in enumerate(WINDOW_NAMES)}
         session = SessionFigures(
             _ms(int(reading["session_from"])), _change(reading["price"], reading["session_price"]), _number(reading["session_volume"]),
@@ -86,7 +92,7 @@ class Answers:
     async def anomalies(self, limit: int) -> Anomalies:
         """What is out of the ordinary, the newest first."""
         table = await self._source.readings()
-        return Anomalies(_ms(table.now), _anomalies(table)[:limit])
+        return Anomalies(_ms(table.now), _anomalies(table, limit))
 
     async def correlations(self, symbols: Sequence[str], window: CorrelationWindow, limit: int) -> Correlations:
         """All pairs of some symbols, or of none the strongest among all. UsageError for one symbol, or too many."""
@@ -95,12 +101,22 @@ class Answers:
             raise UsageError(f"{len(wanted)} symbols", f"2 to {SYMBOLS_MAX}, or none for the strongest pairs of all")
         number = window_number(window)
         table = await self._source.closes(number, wanted or None)
-        found = await asyncio.to_thread(chosen_pairs if wanted else lambda rows: strongest_pairs(rows, limit), table.rows)
+        found = await asyncio.to_thread(chosen_pairs, table.rows) if wanted else (await self._strongest_of(number, table))[:limit]
         pairs = [Pair((table.symbols[a], table.symbols[b]), _known(value), count) for a, b, value, count in found]
         there = set(table.symbols)
         pairs += [Pair((a, b), None, 0) for at, a in enumerate(wanted) for b in wanted[at + 1 :] if not {a, b} <= there]
         pairs.sort(key=lambda pair: -1.0 if pair.correlation is None else abs(pair.correlation), reverse=True)
-        return Correlations(window, WINDOWS[number] / PARTS / SECOND, _ms(table.now), pairs[:limit] if not wanted else pairs)
+        return Correlations(window, WINDOWS[number] / PARTS / SECOND, _ms(table.now), pairs)
+
+    async def _strongest_of(self, number: int, table: Table) -> Pairs:
+        """The strongest pairs, computed once for the same parts of the same symbols, however many ask."""
+        key = hash(tuple(table.symbols)), int(table.rows["part"].max(initial=0))
+        async with self._computing:
+            known, pairs = self._strongest.get(number, ((0, 0), []))
+            if known != key:
+                pairs = await asyncio.to_thread(strongest_pairs, table.rows, STRONGEST_MAX)
+                self._strongest[number] = key, pairs
+        return pairs
 
 
 def window_number(name: str) -> int:
@@ -117,9 +133,11 @@ def _mover(table: Table, row: int, number: int, change: float) -> Mover:
     return Mover(table.symbols[row], float(reading["price"]), change, volume, notional, int(one["trades"]))
 
 
-def _anomalies(table: Table) -> list[Anomaly]:
+def _anomalies(table: Table, limit: int = -1, symbol: str = "") -> list[Anomaly]:
+    """Those of all symbols, the newest `limit`; or all of one."""
     found: Found = anomalies(table.rows, table.now)
-    columns = zip(*(getattr(found, name).tolist() for name in Found.__slots__), strict=True)
+    wanted = np.flatnonzero(found.row == table.symbols.index(symbol)) if symbol else slice(None if limit < 0 else limit)
+    columns = zip(*(getattr(found, name)[wanted].tolist() for name in Found.__slots__), strict=True)
     return [
         Anomaly(table.symbols[row], cast(Any, ANOMALIES[kind]), _ms(ts), value, usual, limit, UNITS[ANOMALIES[kind]])
         for row, kind, ts, value, usual, limit in columns
