@@ -32,6 +32,8 @@ CHECKS = (
     negative_data_rejection,
 )  # fmt: skip
 OPERATIONS = 53
+#: Longest wait (seconds) for an answer, on a machine with other work.
+PATIENCE_S = 120
 #: What is there on both platforms, so that more is answered than that there is no such thing.
 KNOWN = {"symbol": "BTCUSDT", "strategy": "manual"}
 
@@ -91,7 +93,7 @@ class Asker:
             for who, person in self.everybody.items():
                 # A key has no session to end.
                 asks = self.programs[who] if case.operation.path == "/auth/sign-out" else person
-                answer = case.call(base_url=person.platform.url, headers=asks.headers(), session=self.lines[who])
+                answer = case.call(base_url=person.platform.url, headers=asks.headers(), session=self.lines[who], timeout=PATIENCE_S)
                 self.answers[who, answer.status_code // 100] += 1
                 try:
                     case.validate_response(answer, checks=CHECKS)
