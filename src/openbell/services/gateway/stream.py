@@ -133,6 +133,7 @@ class Hub:
                 return
             group.behind.discard(client)
             group.members.add(client)
+            self._backstage.metrics.stream_replaced.inc(group.seq - client.seq - len(frames))
             client.seq = group.seq
             if frames:
                 client.line.write(b"".join(frames))

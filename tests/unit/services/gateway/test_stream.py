@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from openbell.services.accounts.callers import LOCAL
-from openbell.services.gateway import groups, sweeper, telling
+from openbell.services.gateway import groups, lookout, sweeper, telling
 from openbell.services.gateway.client import Client
 from openbell.services.gateway.stream import ASKED_MAX, Hub
 from openbell.services.topics.names import PRICES, VIEWS
@@ -280,6 +280,44 @@ async def test_a_line_that_takes_nothing_gets_nothing_more(backstage):
     assert len(slow._wire) == 1  # one message for all that it has not been told
     await world.settle()
     assert slow.prices == world.lines[1].prices
+
+
+async def test_what_a_slow_line_did_not_get_is_counted(backstage):
+    """Prices that newer ones replaced; orders never are."""
+    before = backstage.metrics.stream_replaced._value.get()
+    world = await started(backstage, 1, channels=["prices", "orders"])
+    (line,) = world.lines
+    while not line.is_full:
+        world.price("BTCUSDT")
+        await world.beat()
+        await world.turn(10)
+    for _ in range(5):
+        world.price("BTCUSDT")
+        await world.beat()
+        await world.order("BTCUSDT")
+        await world.turn(10)
+    await world.settle()
+    assert backstage.metrics.stream_replaced._value.get() - before == 4
+    line.check_whole()
+    line.client.gone()
+
+
+async def test_who_misses_an_order_is_sent_away_though_its_line_moves(backstage, monkeypatch):
+    """It is not waited for until the line is free."""
+    monkeypatch.setattr(lookout, "LOOK_S", 0.01)
+    world = await started(backstage, 1, channels=["orders"])
+    (line,) = world.lines
+    for _ in range(40):
+        await world.order("BTCUSDT")
+        await world.turn(10)
+    async with asyncio.timeout(10):
+        while not line.code:
+            await asyncio.sleep(0.01)  # the deadline decides
+    assert (line.code, line.reason) == (1013, "too slow")
+    assert world.hub.clients == set()
+    line.take()
+    line.check_part()
+    assert line.errors == [{"code": 1013, "detail": "too slow"}]
 
 
 async def test_without_clients_nothing_is_read(backstage):
