@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+import openbell
+from openbell.errors import UnreachableError
 from tests.accounts import PASSWORD
 from tests.gateway import add_people, write_config
 from tests.running import START_SECONDS, Running, until
@@ -41,7 +43,7 @@ class Secure:
     """Asks a platform over TLS, and believes its certificate only."""
 
     def __init__(self, port, certificate):
-        self.port, self.context = port, ssl.create_default_context(cafile=certificate)
+        self.port, self.certificate, self.context = port, certificate, ssl.create_default_context(cafile=certificate)
 
     def ask(self, method, path, body=None, **headers):
         """Status, decoded body and headers of an answer."""
@@ -100,6 +102,23 @@ async def test_the_stream_over_tls(platform):
     async with websockets.connect(f"wss://127.0.0.1:{platform.port}/ws", ssl=platform.context, additional_headers=cookie) as line:
         await line.send(json.dumps({"op": "subscribe", "channels": ["prices"]}))
         assert json.loads(await asyncio.wait_for(line.recv(), 10))["channel"] == "snapshot"
+
+
+def test_the_client_over_tls(platform):
+    """With the certificate that the platform signed itself, and not without: requests and the stream."""
+    headers = platform.ask("POST", "/auth/sign-in", {"name": "bob", "password": PASSWORD})[2]
+    cookie = {"Cookie": headers["set-cookie"].partition(";")[0], "X_Requested_With": "test"}
+    key = platform.ask("POST", "/keys", {"name": "test", "scopes": ["read"]}, **cookie)[1]["key"]
+    url = f"https://127.0.0.1:{platform.port}"
+    with openbell.Client(url, key=key, ca_file=str(platform.certificate)) as client:
+        assert (client.who().name, client.who().via) == ("bob", "key")
+        with client.stream(["prices"]) as stream:
+            assert next(stream).channel == "snapshot"
+    with openbell.Client(url, key=key) as doubtful:
+        with pytest.raises(UnreachableError, match="cannot be reached"):
+            doubtful.who()
+        with pytest.raises(UnreachableError), doubtful.stream(["prices"]) as stream:
+            next(stream)
 
 
 def test_nothing_is_answered_in_plain_text(platform):
