@@ -25,7 +25,7 @@ const SHOWN = 80;
 export const Activity = memo(function Activity({ fills, signals, prices }: Properties) {
   const events = useMemo(() => eventsOf(fills, signals), [fills, signals]);
   return (
-    <Panel name="activity" title="Fills and signals">
+    <Panel name="activity" title="Fills and signals" scrolls>
       {events.length === 0 ? (
         <Empty>Quiet so far. Signals and fills are listed as they happen.</Empty>
       ) : (

@@ -68,7 +68,9 @@ export function TabbedPanel({ name, ...properties }: Properties & { name: string
         {row}
         {chosen.aside}
       </div>
-      <div className="body">{shown}</div>
+      <div className="body" tabIndex={0} role="group" aria-label={chosen.title}>
+        {shown}
+      </div>
     </section>
   );
 }

@@ -14,7 +14,8 @@ export function usePolled<T>(ask: (signal: AbortSignal) => Promise<T>): { found:
     let timer: number | undefined;
     const turn = async () => {
       try {
-        setFound(await ask(abort.signal));
+        // A page that nobody looks at asks nothing, so that its session ends in time.
+        if (document.visibilityState === "visible") setFound(await ask(abort.signal));
         setFailure("");
       } catch (error) {
         if (!abort.signal.aborted) setFailure((error as Error).message);

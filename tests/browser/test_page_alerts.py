@@ -65,6 +65,16 @@ def test_alert_is_paused_and_removed(local: Visitors) -> None:
     expect(row).to_have_count(0)
 
 
+def test_what_people_write_stays_text(local: Visitors, demo: Running) -> None:
+    """A note that looks like a page is shown as it was written, and nothing of it runs or loads."""
+    note = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+    demo.ask("POST", "/alerts", {"symbol": "BTCUSDT", "condition": "above", "target_price": 888_888, "note": note})
+    page = local.come()
+    live(page)
+    page.get_by_role("tab", name=re.compile("^Alerts")).click()
+    expect(page.get_by_role("list", name="Your alerts").get_by_text(note)).to_be_visible()
+
+
 @pytest.mark.parametrize(
     ("watched", "target", "said"),
     [
