@@ -109,9 +109,9 @@ def skip(head: Any, tape: Any, span: Any, ring: Any, part: int) -> None:
     """Nothing came in the parts before `part`, and nobody will ask for any of them: only what follows from them counts."""
     count = part - span.part
     opened = open_parts(head, span.part, part, span.step_ns)
-    span.ema = tape.price + (span.ema - tape.price) * (1.0 - SMOOTHING) ** count
+    span.ema = tape.price + (span.ema - tape.price) * math.pow(1.0 - SMOOTHING, float(count))
     if opened > 0:
-        span.ewma = 0.0 if span.returns == 0 else span.ewma * DECAY**opened
+        span.ewma = 0.0 if span.returns == 0 else span.ewma * math.pow(DECAY, float(opened))
         span.returns += opened
     span.known += count
     span.part = part

@@ -2,6 +2,10 @@
 
 import csv
 import gzip
+import hashlib
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -16,7 +20,7 @@ from openbell.errors import JournalError
 from openbell.model import enums
 from openbell.model.analytics import ANOMALIES, BURST, FORGET_NS, JUMP, PARTS, SPREAD, WINDOWS
 from openbell.model.events import EVENT
-from openbell.model.jit import join
+from openbell.model.jit import INTERPRETED, join
 from openbell.model.time import DAY, HOUR, MINUTE, SECOND
 from tests.properties import market
 from tests.tidy.source import ROOT
@@ -145,6 +149,35 @@ def test_a_restart_goes_on():
         assert [after.kept(instrument) for instrument in (0, 1)] == [whole.kept(instrument) for instrument in (0, 1)]
     with pytest.raises(JournalError, match="bytes"):
         Board([LOT], [0.0], days).open(0, b"x" * (TAPE_BYTES - 1))
+
+
+def digest():
+    """A hash of everything that boards keep and say after some ticks."""
+    real = join([market.recorded()[:400]])
+    real["ts_event"] = START + (real["ts_event"] - real["ts_event"][0]) * 2_000
+    found = hashlib.sha256()
+    for events in (real, usual()):
+        made = board()
+        made.take(events)
+        _, readings = made.readings(made.now + 5 * SECOND)
+        _, closes = made.closes(2, made.now)
+        found.update(b"".join(made.kept(instrument) for instrument in (0, 1)) + readings.tobytes() + closes.tobytes())
+    return found.hexdigest()
+
+
+def test_compiled_and_interpreted_alike():
+    """The same source, run as plain Python, to the same bytes."""
+    code = "from tests.unit.analytics.test_board import digest; print(digest())"
+    other = "0" if INTERPRETED else "1"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "OPENBELL_INTERPRETED": other},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == digest(), done.stderr
 
 
 def test_late_ticks_count_when_they_come():
