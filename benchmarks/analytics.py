@@ -145,7 +145,7 @@ def questions(board, calendar):
             ("movers", 50, lambda: answers.movers("1h", "notional", 10)),
             ("one symbol", 50, lambda: answers.of("S17")),
             ("anomalies", 50, lambda: answers.anomalies(100)),
-            ("the strongest of all correlations", 3, lambda: answers.correlations([], "1h", 20)),
+            ("the strongest of all correlations", 3, lambda: Answers(Source(), calendar).correlations([], "1h", 20)),
         ):
             times, walls = [], []
             for _ in range(rounds):
