@@ -4,8 +4,8 @@
                    -> now and then, everything with how far the topic was taken -> store -> acknowledged
 
 What a tape says after a crash is what it would have said without: from the store it goes on with the tick after the last that it has (see
-`openbell.services.topics.shares`). On a bus that keeps no history (RabbitMQ, Redis streams) messages are acknowledged once they are taken,
-so that they do not pile up there; a crash then loses what came since everything was stored.
+`openbell.services.topics.shares`). On a bus that keeps no history (RabbitMQ) messages are acknowledged once they are taken, so that they do
+not pile up there; a crash then loses what came since everything was stored.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from openbell.services.topics.shares import Shares
 
 #: How often (seconds) the speed layer gets what is new, and everything is stored; and after how many messages that is due at once.
 BEAT_S, STORE_S = 1.0, 20.0
-MESSAGES_MAX = 100_000
+MESSAGES_MAX = 50_000
 
 log = structlog.get_logger("analytics")
 
