@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
-from openbell.errors import BusError, UnknownNameError
+from openbell.errors import BusError, StorageError, UnknownNameError
 from openbell.model.time import parse_timeframe
 from openbell.services.analytics.answers import SYMBOLS_MAX, Answers
 from openbell.services.analytics.indicators import NEVER, Indicators
@@ -72,7 +72,7 @@ def market_routes(backstage: Backstage) -> APIRouter:
         if backstage.analytics is not None:
             try:
                 found.now = await backstage.analytics.of(symbol)
-            except BusError:  # the indicators are there all the same
+            except (BusError, StorageError):  # the indicators are there all the same
                 found.now = None
         return tagged(request, msgspec.json.encode(found))
 
