@@ -9,7 +9,7 @@ import pyotp
 import pytest
 from playwright.sync_api import expect
 
-from tests.gateway import Person
+from tests.gateway import Person, sign_in
 from tests.pages import PATIENCE_MS, PHONE, Visitors, account, give, live, overflow, panel, sign_out, stored, streams
 from tests.running import Running
 
@@ -96,6 +96,31 @@ def test_sign_up_and_what_a_viewer_may(people: Visitors) -> None:
     expect(page.get_by_role("button", name="Buy", exact=True)).to_have_count(0)
     expect(page.get_by_role("button", name="Kill", exact=True)).to_have_count(0)
     assert overflow(page) <= 0
+
+
+def test_first_password_and_the_next(people: Visitors, platform: Running) -> None:
+    """Whoever was given a one-time token sets a password with it, signs in, and changes it; the old one opens nothing."""
+    people.expected = {401, 422}
+    token = sign_in(platform, "root").do("POST", "/users", {"name": "otto", "role": "trader"})["token"]
+    page = people.come(PHONE)
+    page.get_by_role("button", name="I have a one-time token").click()
+    page.get_by_label("One-time token").fill(token)
+    page.get_by_label("Password", exact=True).fill("a lantern for eleven herons")
+    page.get_by_role("button", name="Set the password").click()
+    expect(page.get_by_role("status")).to_contain_text("Your password is set")
+    give(page, "otto", "a lantern for eleven herons")
+    live(page)
+    window = account(page, "otto", "Password")
+    window.get_by_label("Password now", exact=True).fill("a lantern for eleven herons")
+    window.get_by_label("New password", exact=True).fill("twelve otters left at noon")
+    window.get_by_role("button", name="Change the password").click()
+    expect(window.get_by_role("status")).to_contain_text("Changed.")
+    page.keyboard.press("Escape")
+    sign_out(page, "otto")
+    give(page, "otto", "a lantern for eleven herons")
+    expect(page.get_by_role("alert").filter(has_text="is wrong")).to_be_visible()
+    give(page, "otto", "twelve otters left at noon")
+    live(page)
 
 
 def test_key_is_shown_once(people: Visitors, platform: Running) -> None:
