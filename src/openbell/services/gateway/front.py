@@ -48,8 +48,11 @@ class Front:
                 self._tell(scope, message["status"], perf_counter() - began)
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request=id):
+        before = structlog.contextvars.bind_contextvars(request=id)
+        try:
             await self._app(scope, receive, send_told if scope["type"] == "http" else send)
+        finally:
+            structlog.contextvars.reset_contextvars(**before)
 
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in METHODS else "other"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from fastapi import FastAPI, Response, WebSocket
+from prometheus_client import Counter
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
@@ -141,6 +142,7 @@ class GatewayService(Service):
         super().__init__()
         server = settings.server
         self._backstage = backstage
+        self._answered: dict[tuple[str, int], Counter] = {}
         self._accounts = accounts
         self._access = Access(accounts, bool(server.tls_cert or server.proxies), rates_of(settings))
         self._hub = Hub(backstage, self._access, server.stream_clients)
@@ -179,7 +181,9 @@ class GatewayService(Service):
 
     def _count(self, method: str, status: int) -> None:
         self.processed += 1
-        self._backstage.metrics.requests.labels(method, status).inc()
+        if (method, status) not in self._answered:
+            self._answered[method, status] = self._backstage.metrics.requests.labels(method, status)
+        self._answered[method, status].inc()
 
     async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The metrics alone."""
