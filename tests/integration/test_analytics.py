@@ -120,6 +120,34 @@ def test_two_share_the_market_and_one_is_killed(client, recording, tmp_path):
     assert set(symbols) == {""}
 
 
+@pytest.mark.parametrize("market", ["redis", "rabbitmq"])
+def test_other_buses(client, recording, tmp_path, market):
+    """Whichever carries the market: the same answers in the end, and after an orderly end it goes on from what was stored."""
+    listings, board = recording
+    symbols = [item.symbol for item in listings]
+    local = Local(symbols, lambda: (*board.readings(board.now), board.now), lambda window: (*board.closes(window, board.now), board.now))
+    expected = asyncio.run(Answers(local, CALENDAR).of("BTCUSDT"))
+    config, port = write_config(tmp_path, "max"), free_port()
+    with Fleet(config, tmp_path, {**client, "OPENBELL_BUS__MARKET": market}) as fleet:
+        for name in ("portfolio", "analytics"):
+            fleet.start(name)
+        fleet.wait_healthy("portfolio", "analytics")
+        fleet.start("gateway", "--port", str(port))
+        fleet.wait_healthy("gateway")
+        fleet.start("ingest")
+
+        def is_there():
+            answer = get(port, "/analytics/BTCUSDT?timeframe=1m")["now"]
+            return answer and answer["session"]["trades"] == expected.session.trades and answer
+
+        shown = until(is_there, 90.0, "the last tick")
+        assert shown["session"] == asdict(expected.session)
+        fleet.stop("analytics")
+        fleet.start("analytics")
+        fleet.wait("analytics", lambda health: health.progress["analytics"]["looks"] > 1, "at work", 60.0)
+        assert is_there()["windows"]["1h"] == asdict(expected.windows["1h"])
+
+
 def asdict(record):
     """A record as JSON has it."""
     import msgspec

@@ -76,6 +76,10 @@ class Board:
         """The latest time (ns) of any symbol, BEFORE the first."""
         return int(self._head["now"][0])
 
+    def pass_time(self, ts: int) -> None:
+        """It is `ts` (ns), at the least."""
+        self._head["now"] = max(self.now, ts)
+
     @property
     def nbytes(self) -> int:
         """Memory of the tables."""

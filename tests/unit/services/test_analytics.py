@@ -97,7 +97,7 @@ steps = st.lists(st.tuples(st.sampled_from(["take", "keep", "kill", "again"]), s
 @given(steps=steps)
 def test_whatever_is_killed(store, steps):
     """It goes on from the store, takes nothing twice that comes again, and ends as one that has never been away."""
-    events = market(600)
+    events = join([market(600), timer(START + 700 * SECOND)])
     name = next(NAMES)
     sent = messages(events, topic=name)
 
@@ -123,6 +123,7 @@ def test_whatever_is_killed(store, steps):
     tapes = asyncio.run(run())
     expected = whole(events)
     assert set(tapes.places) == set(SYMBOLS)
+    assert tapes.board.now == expected.now == START + 700 * SECOND
     for instrument, symbol in enumerate(SYMBOLS):
         assert tapes.board.kept(instrument) == expected.kept(instrument), symbol
 
@@ -222,12 +223,14 @@ async def test_what_another_version_has_stored(store):
     await service.take(messages(events, topic=name))
     [share] = service.shares
     kept = msgspec.msgpack.decode(share.own.kept())
-    tapes = Tapes(LISTINGS, ALWAYS)
-    tapes.restore(msgspec.msgpack.encode([kept[0], {symbol: [tape[0], b"short"] for symbol, tape in kept[1].items()}]))
-    assert tapes.board.readings(START)[0] == []
-    assert {symbol: places.reached for symbol, places in tapes.places.items()} == {
-        symbol: places.reached for symbol, places in share.own.places.items()
-    }
+    short = {symbol: [tape[0], b"short"] for symbol, tape in kept[1].items()}
+    for other in ([kept[0], short], ["another", kept[1]]):
+        tapes = Tapes(LISTINGS, ALWAYS)
+        tapes.restore(msgspec.msgpack.encode(other))
+        assert tapes.board.readings(START)[0] == []
+        assert {symbol: places.reached for symbol, places in tapes.places.items()} == {
+            symbol: places.reached for symbol, places in share.own.places.items()
+        }
     assert table_of({"S0": Entry(1, b"another length")}, np.dtype("i8")).symbols == []
 
 

@@ -9,6 +9,7 @@ import structlog
 
 from openbell.analytics.board import LAYOUT, Array, Board
 from openbell.errors import JournalError
+from openbell.model.analytics import BEFORE
 from openbell.model.plan import Listing
 from openbell.services.analytics.calendar import Calendar
 from openbell.services.topics.places import Places, Reached
@@ -32,6 +33,7 @@ class KeptTapes(msgspec.Struct, array_like=True):
 
     layout: str
     tapes: dict[str, KeptTape]
+    now: int = BEFORE  # ns, the latest time of all
 
 
 class Tapes:
@@ -80,16 +82,18 @@ class Tapes:
     def kept(self) -> bytes:
         """What is stored, for `restore`; everything that waits has been computed."""
         tapes = {symbol: KeptTape(places.reached, self.board.kept(self.instruments[symbol])) for symbol, places in self.places.items()}
-        return msgspec.msgpack.encode(KeptTapes(LAYOUT, tapes))
+        return msgspec.msgpack.encode(KeptTapes(LAYOUT, tapes, self.board.now))
 
     def restore(self, state: bytes) -> None:
         """Go on from what was stored. What another version has stored counts as nothing, but what it has taken is not taken again."""
         kept = msgspec.msgpack.decode(state, type=KeptTapes)
-        if kept.layout != LAYOUT:
+        is_ours = kept.layout == LAYOUT
+        if not is_ours:
             log.warning("analytics begin anew", error="they were stored by another version")
+        self.board.pass_time(kept.now)
         for symbol, tape in kept.tapes.items():
             if symbol in self.instruments:
-                self.open(symbol, tape)
+                self.open(symbol, tape if is_ours else KeptTape(tape.reached, b""))
 
     def readings(self, now: int) -> tuple[list[str], Array]:
         """Symbols that something is known of, and their readings at a time (ns)."""
