@@ -75,6 +75,7 @@ PART = 250
 #: How long closing waits for the server.
 CLOSE_S = 2.0
 
+
 class _Place(msgspec.Struct):
     """The head of an entry."""
 
