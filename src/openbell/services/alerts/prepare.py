@@ -1,12 +1,4 @@
-"""Compiling the board's kernels in a process of its own, so that who watches alerts never holds the compiler's memory.
-
-The first time it takes some seconds; loading from the user's cache takes a part of one. A marker beside the compiled code says that it is
-there; should it lie, the board compiles by itself.
-"""
-
-import contextlib
-import subprocess
-import sys
+"""The kernels of the board of alerts, compiled before the first alert."""
 
 import numpy as np
 
@@ -15,21 +7,13 @@ from openbell.model.alerts import ALERT_RECORD, BEFORE, NOBODY
 from openbell.model.candles import NEVER
 from openbell.model.enums import TRADE
 from openbell.model.events import EVENT
-from openbell.model.jit import INTERPRETED, cache_folder
 from openbell.model.time import SECOND
+from openbell.services.compiling import compile_apart
 
 
 def prepare_board() -> bool:
     """See that the kernels are compiled; returns whether they had to be."""
-    marker = cache_folder() / "prepared-alerts"
-    if INTERPRETED or marker.exists():
-        return False
-    code = "from openbell.services.alerts.prepare import load_board; load_board()"
-    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-    if done.returncode == 0:
-        with contextlib.suppress(OSError):  # without the cache everything works, slower
-            marker.touch()
-    return True
+    return compile_apart("alerts", "from openbell.services.alerts.prepare import load_board; load_board()")
 
 
 def load_board() -> None:
