@@ -134,6 +134,7 @@ class Shares(Generic[Own]):
         if share is None or share.times_given != times:
             stored, own = await self._begin(partition)
             share = self._shares[partition] = Share(partition, stored, own, times, self._place(stored))
+            self._behind, self._look_at = -1, 0.0  # what there is of it was not looked at yet
         return share
 
     def _place(self, stored: Progress) -> int:
@@ -163,12 +164,13 @@ class Shares(Generic[Own]):
         if now < self._look_at:
             return
         self._look_at = now + LOOK_EVERY_S
-        self._behind = self.depth
+        behind = self.depth
         if self._market.KEEPS_HISTORY:
             market: Any = self._market
             ends: dict[int, int] = await market.ends(self._topic)
             stored = {share.partition: share.stored.position for share in self}
-            self._behind = sum(max(ends.get(partition, 0) - stored.get(partition, 0), 0) for partition in self._held())
+            behind = sum(max(ends.get(partition, 0) - stored.get(partition, 0), 0) for partition in self._held())
+        self._behind = behind
         self._looks += 1
 
     @property
