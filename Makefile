@@ -20,7 +20,7 @@ WEB := .venv/.stamp-web
 KERNEL := .venv/.stamp-kernel
 FRONTEND := $(shell find frontend \( -name node_modules -o -name .next -o -name out \) -prune -o -type f -not -name next-env.d.ts -not -name '*.tsbuildinfo' -print 2>/dev/null)
 
-.PHONY: help setup demo run run-local dev test test-services test-coverage lint format bench proto build lock install-tools clean \
+.PHONY: help setup demo run run-local dev test test-services test-coverage lint format bench proto web-types build lock install-tools clean \
 	docker-build docker-build-arm64 build-arm64 docker-compose-up docker-compose-logs docker-compose-down
 
 help: ## list the targets
@@ -56,12 +56,12 @@ setup: $(BASE) ## .venv with what openbell needs to run, the web page, and the k
 install-tools: setup $(DEV) ## the tools for tests, lint and types as well
 
 lock: $(BASE) ## resolve the dependencies again (the locks hold hashes and no addresses)
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(ARGS) pyproject.toml --extra services -o requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(ARGS) pyproject.toml --extra services --group dev -c requirements.lock -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(ARGS) pyproject.toml --extra services --extra notify -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(ARGS) pyproject.toml --extra services --extra notify --group dev -c requirements.lock -o requirements-dev.lock
 	! grep -nE 'https?://' requirements.lock requirements-dev.lock
 
 clean: ## remove the environment and everything built
-	rm -rf .venv build dist frontend/node_modules frontend/.next frontend/out src/openbell/web/static
+	rm -rf .venv build dist scripts/web_types/node_modules frontend/node_modules frontend/.next frontend/out src/openbell/web/static
 
 # --- run
 
@@ -109,6 +109,9 @@ bench: install-tools ## speed, beside the peers that are installed
 
 proto: install-tools ## Python code from the contracts in src/openbell/proto
 	@scripts/proto.sh src
+
+web-types: install-tools ## types for the page from the gateway's OpenAPI document
+	@scripts/web_types.sh
 
 build: install-tools ## wheel and source archive in dist/
 	@$(BIN)/uv build --quiet --python $(BIN)/python --out-dir dist

@@ -1,7 +1,7 @@
 """`python -m benchmarks [JOB ...] [--json FILE]`: run the jobs, each in a process of its own, and print one table.
 
-Jobs: J1 J1M J2 J3 J4 J6 LIVE START, and those that need servers: KAFKA PIPELINE CANDLES REDIS ORDERS. Results go
-to benchmarks/results/latest.json as well.
+Jobs: J1 J1M J2 J3 J4 J6 LIVE START ALERTS, and those that need servers: KAFKA PIPELINE CANDLES REDIS ORDERS. Results
+go to benchmarks/results/latest.json as well.
 """
 
 import json
@@ -23,7 +23,7 @@ GOALS = {
     "KAFKA": 1e6, "KAFKA 10,000 ticks/s": 10e3, "CANDLES load": 500e3,
     "ORDERS": 1e3,
 }  # fmt: skip
-JOBS = ("J1", "J1M", "J2", "J3", "J4", "J6", "LIVE", "START", *load.JOBS)
+JOBS = ("J1", "J1M", "J2", "J3", "J4", "J6", "LIVE", "START", "ALERTS", *load.JOBS)
 
 
 def main(arguments):
@@ -41,6 +41,7 @@ def main(arguments):
     rows = []
     for job in arguments or JOBS:
         command = ["-m", f"benchmarks.load.{load.JOBS[job]}"] if job in load.JOBS else ["-m", "benchmarks.jobs", job]
+        command = ["-m", "benchmarks.alerts"] if job == "ALERTS" else command
         for row in start() if job == "START" else lines([sys.executable, *command]):
             rows.append(row)
             print(line(row), flush=True)

@@ -9,7 +9,7 @@ import { join } from "node:path";
 
 const OUT = join(import.meta.dirname, "out");
 const MODULES = join(import.meta.dirname, "node_modules");
-const SHIPPED = ["next", "react", "react-dom", "scheduler", "lightweight-charts", "fancy-canvas"];
+const SHIPPED = ["next", "react", "react-dom", "scheduler", "lightweight-charts", "fancy-canvas", "openapi-fetch", "uqr"];
 
 const hash = (text) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
 

@@ -51,15 +51,15 @@ def clean_environment(**changes: str) -> dict[str, str]:
 
 
 class Running:
-    """One demo that runs."""
+    """One demo that runs, or another command that serves."""
 
-    def __init__(self, folder: Path, *arguments: str, port: int | None = None, **environment: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, port: int | None = None, command: str = "demo", **environment: str) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"log-{self.port}-{time.monotonic_ns()}"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "openbell", "demo", "--port", str(self.port), "--data-dir", str(folder / "data"), *arguments],
+                [sys.executable, "-m", "openbell", command, "--port", str(self.port), "--data-dir", str(folder / "data"), *arguments],
                 cwd=folder, env=clean_environment(**environment), stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
 

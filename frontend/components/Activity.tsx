@@ -25,7 +25,7 @@ const SHOWN = 80;
 export const Activity = memo(function Activity({ fills, signals, prices }: Properties) {
   const events = useMemo(() => eventsOf(fills, signals), [fills, signals]);
   return (
-    <Panel name="activity" title="Fills and signals">
+    <Panel name="activity" title="Fills and signals" scrolls>
       {events.length === 0 ? (
         <Empty>Quiet so far. Signals and fills are listed as they happen.</Empty>
       ) : (
@@ -57,10 +57,13 @@ export const Activity = memo(function Activity({ fills, signals, prices }: Prope
 });
 
 function eventsOf(fills: Fill[], signals: Signal[]): Event[] {
-  const filled = fills.slice(0, SHOWN).map((fill): Event => ({ ...fill, key: `fill ${fill.seq}`, fill }));
+  const filled = fills.slice(0, SHOWN).map((fill): Event => ({ ...fill, key: keyOf(fill), fill }));
   const signalled = signals.slice(0, SHOWN).map((signal): Event => {
     const key = `signal ${signal.ts} ${signal.strategy} ${signal.symbol} ${signal.side}`;
     return { ...signal, key, fill: null };
   });
   return [...filled, ...signalled].sort((a, b) => b.ts - a.ts).slice(0, SHOWN);
 }
+
+/** Several orders may be filled by one tick, and one order at several prices. */
+const keyOf = ({ seq, order_id, price, quantity }: Fill) => `fill ${seq} ${order_id} ${price} ${quantity}`;

@@ -15,7 +15,7 @@ import { type Dispatch, memo, useEffect, useMemo, useRef, useState } from "react
 import * as format from "@/lib/format";
 import type { Action, Chart } from "@/lib/state";
 import { colour, type Theme } from "@/lib/theme";
-import type { Candle, Fill } from "@/lib/types";
+import type { Candle, Fill, Side } from "@/lib/types";
 import { Empty } from "./Panel";
 
 interface Properties {
@@ -27,6 +27,8 @@ interface Properties {
   theme: Theme;
   dispatch: Dispatch<Action>;
   onReload: () => void;
+  /** Opens a ticket; left out for who may not trade. */
+  onOrder?: (side: Side) => void;
 }
 
 interface Drawing {
@@ -42,7 +44,7 @@ interface Drawing {
 }
 
 export const CandleChart = memo(function CandleChart(properties: Properties) {
-  const { chart, symbols, timeframes, fills, decimals, dispatch, onReload } = properties;
+  const { chart, symbols, timeframes, fills, decimals, dispatch, onReload, onOrder } = properties;
   const { symbol, timeframe, candles } = chart;
   const choose = (change: { symbol?: string; timeframe?: string }) =>
     dispatch({ type: "choose", symbol, timeframe, ...change });
@@ -81,6 +83,16 @@ export const CandleChart = memo(function CandleChart(properties: Properties) {
             </button>
           ))}
         </div>
+        {onOrder && (
+          <div className="deal">
+            <button type="button" className="buy" disabled={!symbol} onClick={() => onOrder("buy")}>
+              Buy
+            </button>
+            <button type="button" className="sell" disabled={!symbol} onClick={() => onOrder("sell")}>
+              Sell
+            </button>
+          </div>
+        )}
       </div>
       <div className="body">
         {chart.status === "failed" && (

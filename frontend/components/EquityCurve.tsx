@@ -78,7 +78,8 @@ export const EquityCurve = memo(function EquityCurve({ points, portfolio, theme 
       name="equity"
       title="Equity"
       aside={
-        portfolio && (
+        portfolio &&
+        base > 0 && (
           <p className="aside">
             <span className={format.tone(portfolio.equity - base)}>{format.percent(portfolio.equity / base - 1)}</span> on{" "}
             {format.money(base, portfolio.currency)}

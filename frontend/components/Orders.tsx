@@ -1,11 +1,12 @@
 import { memo, useState } from "react";
 import * as format from "@/lib/format";
-import { cancelOrder } from "@/lib/gateway";
+import { answer, gateway } from "@/lib/gateway";
+import { useMay } from "@/lib/session";
 import type { PriceRow } from "@/lib/state";
-import type { Order, OrderStatus } from "@/lib/types";
-import { Empty, Panel } from "./Panel";
+import type { Order } from "@/lib/types";
+import { Empty } from "./Panel";
 
-const TONES: Record<OrderStatus, string> = {
+const TONES: Record<string, string> = {
   submitted: "open",
   accepted: "open",
   partially_filled: "open",
@@ -16,6 +17,8 @@ const TONES: Record<OrderStatus, string> = {
   denied: "bad",
 };
 
+export const isOpen = (order: Order): boolean => TONES[order.status] === "open";
+
 interface Properties {
   orders: Order[];
   prices: Record<string, PriceRow>;
@@ -24,14 +27,13 @@ interface Properties {
 
 export const Orders = memo(function Orders({ orders, prices, blind }: Properties) {
   const [failure, setFailure] = useState("");
-  const open = orders.filter((order) => TONES[order.status] === "open").length;
   const cancel = (id: string) =>
-    cancelOrder(id).then(
+    answer(() => gateway.DELETE("/orders/{order_id}", { params: { path: { order_id: id } } })).then(
       () => setFailure(""),
       (error: Error) => setFailure(`Order ${id} was not canceled. ${error.message}`),
     );
   return (
-    <Panel name="orders" title="Orders" aside={orders.length > 0 && <p className="aside">{open} open</p>}>
+    <>
       {failure && (
         <p className="failure" role="alert">
           {failure}
@@ -69,7 +71,7 @@ export const Orders = memo(function Orders({ orders, prices, blind }: Properties
           </tbody>
         </table>
       )}
-    </Panel>
+    </>
   );
 });
 
@@ -81,7 +83,8 @@ interface RowProperties {
 }
 
 const Row = memo(function Row({ order, decimals, blind, onCancel }: RowProperties) {
-  const tone = TONES[order.status];
+  const may = useMay("trade");
+  const tone = TONES[order.status] ?? "calm";
   return (
     <tr data-order={order.id}>
       <td className="roomy quiet" title={`${format.day(order.ts)}, UTC. Order ${order.id}`}>
@@ -108,7 +111,7 @@ const Row = memo(function Row({ order, decimals, blind, onCancel }: RowPropertie
       <td className="number">{format.price(order.average_price ?? order.limit_price ?? order.stop_price, decimals)}</td>
       <td className="state">
         <span className={`tag ${tone}`}>{order.status === "partially_filled" ? "partial" : order.status}</span>
-        {tone === "open" && (
+        {tone === "open" && may && (
           <button type="button" className="small" disabled={blind} onClick={() => onCancel(order.id)}>
             Cancel
           </button>

@@ -4,10 +4,12 @@ interface Properties {
   title: string;
   name: string;
   aside?: ReactNode;
+  /** Nothing inside can be focused, so the keys that scroll it need the panel itself. */
+  scrolls?: boolean;
   children: ReactNode;
 }
 
-export function Panel({ title, name, aside, children }: Properties) {
+export function Panel({ title, name, aside, scrolls, children }: Properties) {
   const id = useId();
   return (
     <section className={`panel ${name}`} aria-labelledby={id}>
@@ -15,7 +17,9 @@ export function Panel({ title, name, aside, children }: Properties) {
         <h2 id={id}>{title}</h2>
         {aside}
       </div>
-      <div className="body">{children}</div>
+      <div className="body" tabIndex={scrolls ? 0 : undefined}>
+        {children}
+      </div>
     </section>
   );
 }

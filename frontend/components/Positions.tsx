@@ -15,6 +15,7 @@ export const Positions = memo(function Positions({ portfolio, prices }: Properti
     <Panel
       name="positions"
       title="Positions"
+      scrolls
       aside={portfolio && <p className="aside">Cash {format.money(portfolio.cash, portfolio.currency)}</p>}
     >
       {held.length === 0 ? (

@@ -1,7 +1,7 @@
 import { type Dispatch, memo } from "react";
 import * as format from "@/lib/format";
 import type { Action, Chart, PriceRow } from "@/lib/state";
-import { Empty, Panel } from "./Panel";
+import { Empty } from "./Panel";
 
 interface Properties {
   symbols: string[];
@@ -12,7 +12,7 @@ interface Properties {
 
 export const Prices = memo(function Prices({ symbols, prices, chart, dispatch }: Properties) {
   return (
-    <Panel name="prices" title="Last prices">
+    <>
       {symbols.length === 0 ? (
         <Empty>Instruments appear when the feed is connected.</Empty>
       ) : (
@@ -47,7 +47,7 @@ export const Prices = memo(function Prices({ symbols, prices, chart, dispatch }:
           </tbody>
         </table>
       )}
-    </Panel>
+    </>
   );
 });
 

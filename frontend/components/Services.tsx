@@ -1,9 +1,9 @@
 import { memo } from "react";
 import * as format from "@/lib/format";
-import type { Service, ServiceState } from "@/lib/types";
+import type { Service } from "@/lib/types";
 import { Empty, Panel } from "./Panel";
 
-const TONES: Record<ServiceState, string> = { running: "good", stopped: "warn", failed: "bad", done: "calm" };
+const TONES: Record<string, string> = { running: "good", stopped: "warn", failed: "bad", done: "calm" };
 
 export const Services = memo(function Services({ services }: { services: Service[] }) {
   return (
@@ -28,7 +28,7 @@ function Chip({ service }: { service: Service }) {
   if (lag_ms !== null) counts.push(`${format.quantity(Number(lag_ms.toPrecision(2)))} ms behind`);
   if (queue) counts.push(`${format.compact(queue)} waiting`);
   return (
-    <li data-service={name} className={TONES[state]} title={detail}>
+    <li data-service={name} className={TONES[state] ?? "calm"} title={detail}>
       <div className="line">
         <span className="lamp" aria-hidden="true" />
         <strong>{name}</strong>

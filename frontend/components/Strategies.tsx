@@ -1,11 +1,12 @@
-import { type Dispatch, memo, useEffect, useState } from "react";
+import { type Dispatch, memo, useContext, useEffect, useState } from "react";
 import * as format from "@/lib/format";
-import { commandStrategy } from "@/lib/gateway";
+import { answer, gateway } from "@/lib/gateway";
+import { useMay, WhoContext } from "@/lib/session";
 import type { Action } from "@/lib/state";
-import type { Strategy, StrategyAction, StrategyState } from "@/lib/types";
+import type { Strategy, StrategyAction } from "@/lib/types";
 import { Empty, Panel } from "./Panel";
 
-const TONES: Record<StrategyState, string> = { active: "good", paused: "warn", halted: "calm", faulted: "bad" };
+const TONES: Record<string, string> = { active: "good", paused: "warn", halted: "calm", faulted: "bad" };
 const ARMED_MS = 4_000;
 
 interface Properties {
@@ -16,10 +17,11 @@ interface Properties {
 }
 
 export const Strategies = memo(function Strategies({ strategies, blind, dispatch }: Properties) {
+  const hasAccounts = useContext(WhoContext)?.sign_in;
   return (
     <Panel name="strategies" title="Strategies">
       {strategies.length === 0 ? (
-        <Empty>No strategy is loaded in this run.</Empty>
+        <Empty>{hasAccounts ? "No strategy of this run is yours." : "No strategy is loaded in this run."}</Empty>
       ) : (
         <ul>
           {strategies.map((strategy) => (
@@ -46,6 +48,7 @@ function Card({ strategy, blind, dispatch }: CardProperties) {
   const { id, state } = strategy;
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState("");
+  const may = useMay("trade");
   const gain = strategy.equity - strategy.initial_cash;
   const why = blind ? "Off while market data is not current" : undefined;
 
@@ -53,7 +56,9 @@ function Card({ strategy, blind, dispatch }: CardProperties) {
     setBusy(true);
     setFailure("");
     try {
-      const reply = await commandStrategy(id, action);
+      const reply = await answer(() =>
+        gateway.POST("/strategies/{strategy}/{action}", { params: { path: { strategy: id, action } } }),
+      );
       dispatch({ type: "strategy", id, state: reply.state });
     } catch (error) {
       setFailure(`${id} did not ${action}. ${(error as Error).message}`);
@@ -66,7 +71,7 @@ function Card({ strategy, blind, dispatch }: CardProperties) {
     <li data-strategy={id} aria-label={id}>
       <div className="line">
         <strong>{id}</strong>
-        <span className={`tag ${TONES[state]}`} role="status" data-testid="strategy-state">
+        <span className={`tag ${TONES[state] ?? "calm"}`} role="status" data-testid="strategy-state">
           {state}
         </span>
         <span className={`pnl number ${format.tone(gain)}`} title="Realised and open profit and loss, after fees">
@@ -83,15 +88,17 @@ function Card({ strategy, blind, dispatch }: CardProperties) {
         ))}
       </p>
       <div className="line">
-        <div className="actions">
-          <button type="button" disabled={blind || busy || state === "active"} title={why} onClick={() => command("start")}>
-            Start
-          </button>
-          <button type="button" disabled={blind || busy || state !== "active"} title={why} onClick={() => command("pause")}>
-            Pause
-          </button>
-          <Kill id={id} disabled={busy || state === "halted"} onKill={() => command("kill")} />
-        </div>
+        {may && (
+          <div className="actions">
+            <button type="button" disabled={blind || busy || state === "active"} title={why} onClick={() => command("start")}>
+              Start
+            </button>
+            <button type="button" disabled={blind || busy || state !== "active"} title={why} onClick={() => command("pause")}>
+              Pause
+            </button>
+            <Kill id={id} disabled={busy || state === "halted"} onKill={() => command("kill")} />
+          </div>
+        )}
         <span className="quiet number counts">
           {strategy.orders} orders, {strategy.fills} fills
         </span>

@@ -79,3 +79,15 @@ export function tone(value: number | null | undefined): string {
 }
 
 export const words = (name: string): string => name.replaceAll("_", " ");
+
+const short = new Intl.DateTimeFormat(undefined, {
+  timeZone: "UTC",
+  month: "short",
+  day: "2-digit",
+  hour: "2-digit",
+  minute: "2-digit",
+  hourCycle: "h23",
+});
+
+/** Day and time, UTC like all times. */
+export const moment = (ts: number): string => `${short.format(ts)} UTC`;

@@ -1,9 +1,10 @@
 // The page's connection to the platform: one reducer fed by the stream, and history fetched when it is needed.
 
 import { type Dispatch, useCallback, useEffect, useReducer, useRef, useState } from "react";
-import { fetchCandles, fetchEquity, streamAddress } from "./gateway";
+import { answer, gateway, streamAddress } from "./gateway";
 import { type Action, reduce, START, type State } from "./state";
 import { openStream, type Stream } from "./stream";
+import type { EquityPoint } from "./types";
 
 const STALE_AFTER_MS = 5_000;
 
@@ -14,7 +15,8 @@ export interface Platform {
   reload: () => void;
 }
 
-export function usePlatform(): Platform {
+/** `before` is asked ahead of each try to bring a lost stream back. */
+export function usePlatform(before: () => Promise<void>): Platform {
   const [state, reduceAction] = useReducer(reduce, START);
   const [attempt, setAttempt] = useState(0);
   const stream = useRef<Stream | null>(null);
@@ -31,12 +33,13 @@ export function usePlatform(): Platform {
     reduceAction({ type: "choose", symbol: asked.get("symbol") ?? "", timeframe: asked.get("timeframe") ?? "" });
     const opened = openStream(
       streamAddress(),
+      before,
       (messages) => reduceAction({ type: "messages", messages, now: Date.now() }),
       (link) => reduceAction({ type: "link", link }),
     );
     stream.current = opened;
     return () => opened.close();
-  }, []);
+  }, [before]);
 
   const { generation } = state;
   const { symbol, timeframe } = state.chart;
@@ -46,8 +49,10 @@ export function usePlatform(): Platform {
   useEffect(() => {
     if (!connected || !symbol) return;
     const abort = new AbortController();
-    fetchCandles(symbol, timeframe, abort.signal).then(
-      (candles) => dispatch({ type: "candles", symbol, timeframe, candles }),
+    const { signal } = abort;
+    const params = { path: { symbol }, query: { timeframe, limit: 1000 } };
+    answer(() => gateway.GET("/candles/{symbol}", { params, signal })).then(
+      ({ candles }) => dispatch({ type: "candles", symbol, timeframe, candles }),
       (error: Error) => {
         if (!abort.signal.aborted) dispatch({ type: "candles-failed", symbol, timeframe, failure: error.message });
       },
@@ -59,8 +64,9 @@ export function usePlatform(): Platform {
   useEffect(() => {
     if (!connected) return;
     const abort = new AbortController();
-    fetchEquity(abort.signal).then(
-      (points) => dispatch({ type: "equity", points }),
+    const { signal } = abort;
+    answer(() => gateway.GET("/portfolio/equity", { params: { query: { limit: 2000 } }, signal })).then(
+      ({ points }) => dispatch({ type: "equity", points: points as EquityPoint[] }),
       () => undefined, // the curve then grows from now on
     );
     return () => abort.abort();

@@ -3,6 +3,7 @@
 import { decimalsOf } from "./format";
 import type { Link } from "./stream";
 import type {
+  Alert,
   Candle,
   EquityPoint,
   Fill,
@@ -14,10 +15,9 @@ import type {
   Signal,
   Snapshot,
   Strategy,
-  StrategyState,
 } from "./types";
 
-const KEEP = { candles: 3000, equity: 4000, fills: 500, orders: 200, signals: 100 };
+const KEEP = { candles: 3000, equity: 4000, fills: 500, orders: 200, signals: 100, came: 50 };
 
 /** A last price with the direction of its latest change and the decimals this instrument has shown so far. */
 export interface PriceRow extends Price {
@@ -50,6 +50,9 @@ export interface State {
   orders: Order[];
   fills: Fill[];
   signals: Signal[];
+  /** Alerts that came while the page was open, newest first, and how many in all. */
+  came: Alert[];
+  cameCount: number;
   strategies: Strategy[];
   services: Service[];
   chart: Chart;
@@ -62,7 +65,7 @@ export type Action =
   | { type: "candles"; symbol: string; timeframe: string; candles: Candle[] }
   | { type: "candles-failed"; symbol: string; timeframe: string; failure: string }
   | { type: "equity"; points: EquityPoint[] }
-  | { type: "strategy"; id: string; state: StrategyState };
+  | { type: "strategy"; id: string; state: string };
 
 export const START: State = {
   link: { phase: "connecting" },
@@ -77,6 +80,8 @@ export const START: State = {
   orders: [],
   fills: [],
   signals: [],
+  came: [],
+  cameCount: 0,
   strategies: [],
   services: [],
   chart: { symbol: "", timeframe: "", candles: [], revision: 0, status: "loading", failure: "" },
@@ -127,6 +132,8 @@ function receive(state: State, message: Message, now: number): State {
       return { ...state, fills: [message.data, ...state.fills].slice(0, KEEP.fills) };
     case "signals":
       return { ...state, signals: [message.data, ...state.signals].slice(0, KEEP.signals) };
+    case "alerts":
+      return { ...state, came: [message.data, ...state.came].slice(0, KEEP.came), cameCount: state.cameCount + 1 };
     case "portfolio":
       return { ...state, portfolio: message.data };
     case "equity":

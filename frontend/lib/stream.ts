@@ -9,6 +9,7 @@ const CHANNELS = [
   "orders",
   "fills",
   "signals",
+  "alerts",
   "portfolio",
   "equity",
   "strategies",
@@ -31,17 +32,20 @@ export interface Stream {
   close(): void;
 }
 
+/** `before` is asked ahead of each try to come back: whoever has signed out meanwhile is not let in, and need not try. */
 export function openStream(
   address: string,
+  before: () => Promise<void>,
   onMessages: (messages: Message[]) => void,
   onLink: (link: Link) => void,
 ): Stream {
   let socket: WebSocket | null = null;
   let queue: Message[] = [];
-  let next: number | null = null; // the sequence number to come; null until the first message after a snapshot
+  let last = -1; // the number of the latest message
   let subscribed = false; // the snapshot of the latest subscription has arrived
   let askedAt = 0;
   let failures = 0;
+  let closed = false;
   let flushing: number | undefined;
   let watching: number | undefined;
   let retrying: number | undefined;
@@ -68,19 +72,17 @@ export function openStream(
     if (message.channel === "snapshot") {
       subscribed = true;
       failures = 0;
-      next = null;
       queue = [];
       onLink({ phase: "live" });
     } else if (!subscribed) {
       return; // belongs to the subscription that is being replaced
-    } else if (next !== null && message.seq !== next) {
-      subscribed = false;
+    } else if (message.prev !== last) {
+      subscribed = false; // something is missing
       window.clearTimeout(watching);
       watching = window.setTimeout(subscribe, Math.max(0, askedAt + RESUBSCRIBE_REST_MS - Date.now()));
       return;
-    } else {
-      next = message.seq + 1;
     }
+    last = message.seq;
     queue.push(message);
     flushing ??= window.setTimeout(flush, BATCH_MS);
     watch(SILENCE_MAX_MS);
@@ -113,13 +115,25 @@ export function openStream(
     subscribed = false;
     const pause = Math.min(PAUSE_MAX_MS, PAUSE_FIRST_MS * 2 ** failures++) * (0.5 + Math.random() / 2);
     onLink({ phase: "waiting", retryAt: Date.now() + pause });
-    retrying = window.setTimeout(connect, pause);
+    retrying = window.setTimeout(comeBack, pause);
+  }
+
+  function comeBack(): void {
+    before().then(
+      () => {
+        if (!closed && !socket) connect();
+      },
+      () => {
+        if (!closed && !socket) wait();
+      },
+    );
   }
 
   function retry(): void {
     if (socket) return;
+    window.clearTimeout(retrying);
     failures = 0;
-    connect();
+    comeBack();
   }
 
   window.addEventListener("online", retry);
@@ -128,6 +142,7 @@ export function openStream(
     retry,
     flush,
     close() {
+      closed = true;
       window.removeEventListener("online", retry);
       for (const timer of [flushing, watching, retrying]) window.clearTimeout(timer);
       if (!socket) return;

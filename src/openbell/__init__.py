@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from openbell.backtest import Result, backtest
+    from openbell.client import Client
     from openbell.errors import OpenbellError
     from openbell.indicators import (
         Adx,
@@ -34,6 +35,7 @@ __all__ = [
     "Adx",
     "Atr",
     "Bollinger",
+    "Client",
     "Donchian",
     "Ema",
     "Macd",
@@ -56,6 +58,7 @@ __all__ = [
 
 #: Where each public name lives. A name missing here is an indicator.
 _ROOMS = {
+    "Client": "openbell.client",
     "OpenbellError": "openbell.errors",
     "Result": "openbell.backtest",
     "Strategy": "openbell.strategies",

@@ -16,7 +16,13 @@
     │   ├── OrderRefusedError    9  the venue refused for certain, and says why
     │   ├── UnreachableError     9  nothing was sent: no connection, no session; it may be sent later
     │   └── OrderInDoubtError    9  sent, and nobody knows whether it arrived
-    └── PortInUseError          10  another program listens on the address already
+    ├── PortInUseError          10  another program listens on the address already
+    └── AccountError            11  whoever asks may not have it
+        ├── NotSignedInError    11  nobody is signed in: no password, token or key that holds
+        │   └── CodeNeededError 11  the password is right, and the code of the second factor is missing
+        ├── ForbiddenError      11  signed in, and the role or the scopes of the key do not allow it
+        │   └── StepUpError     11  allowed, once the password or the code has been given again
+        └── ThrottledError      11  too many tries; says when to try again
 
 A message answers three questions: what was found, what was expected, what to do about it.
 Mistakes of our own, as opposed to the user's or the world's, are assertions and not in this tree.
@@ -26,20 +32,26 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 __all__ = [
+    "AccountError",
     "BrokerError",
     "BusError",
+    "CodeNeededError",
     "CompileError",
     "ConfigError",
     "DataError",
     "FencedError",
+    "ForbiddenError",
     "JournalError",
+    "NotSignedInError",
     "OpenbellError",
     "OrderInDoubtError",
     "OrderRefusedError",
     "PortInUseError",
     "ReplayDifferenceError",
+    "StepUpError",
     "StorageError",
     "StrategyError",
+    "ThrottledError",
     "UnknownNameError",
     "UnreachableError",
     "UsageError",
@@ -157,6 +169,37 @@ class PortInUseError(OpenbellError):
     """Another program listens on the address already."""
 
     exit_code = 10
+
+
+class AccountError(OpenbellError):
+    """Whoever asks may not have it. No message of these says whether a user or a key exists."""
+
+    exit_code = 11
+
+
+class NotSignedInError(AccountError):
+    """Nobody is signed in: the password, the token or the key is wrong, has expired, or was revoked."""
+
+
+class CodeNeededError(NotSignedInError):
+    """The password is right, and the user has a second factor: ask again with its code."""
+
+
+class ForbiddenError(AccountError):
+    """The caller is known, and neither the role nor the scopes of the key allow this."""
+
+
+class StepUpError(ForbiddenError):
+    """The caller may do it, once the password or the code of the second factor has been given again."""
+
+
+class ThrottledError(AccountError):
+    """Too many tries. `retry_after_s` (whole seconds, at least 1) says when the next one may succeed."""
+
+    def __init__(self, found: str, expected: str = "", do: str = "", retry_after_s: int = 1) -> None:
+        super().__init__(found, expected, do)
+        self.args = (found, expected, do, retry_after_s)
+        self.retry_after_s = retry_after_s
 
 
 def suggest(name: str, options: Iterable[str]) -> str:

@@ -69,7 +69,11 @@ class Metrics:
         self.lag = gauge("service_lag_seconds", "How far a service is behind", "service")
         self.bus = gauge("bus_messages", "What became of a topic's messages", "topic", "fate")
         self.clients = gauge("stream_clients", "WebSocket clients")
+        self.stream_slow = counter("stream_slow", "How often a client's line was full, and it got the newest prices only")
+        self.stream_replaced = counter("stream_replaced", "Messages that a slow client did not get because of newer ones")
+        self.stream_sent_away = counter("stream_sent_away", "WebSocket clients that had to go", "code")
         self.requests = counter("http_requests", "Requests answered", "method", "status")
+        self.calls = counter("grpc_calls", "gRPC calls answered", "method", "code")
 
     def on_step(self, events: int, seconds: float) -> None:
         """Note one batch."""

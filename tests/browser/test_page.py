@@ -5,28 +5,15 @@ page and replays market data for as long as the tests last, fast enough that wit
 least one order is filled, with at least one active strategy that may be paused, killed and started again.
 """
 
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, WebSocketRoute, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, WebSocketRoute, expect
+
+from tests.pages import DESK, PATIENCE_MS, PHONE, overflow, panel
 
 pytestmark = pytest.mark.browser
-
-DESK = {"width": 1440, "height": 900}
-PHONE = {"width": 390, "height": 844}
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PATIENCE_MS = 60_000
 
 Open = Callable[..., Page]
 
@@ -52,18 +39,6 @@ class Wire:
         for end in self.ends:
             end.close()
         self.ends.clear()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The machine's Chromium, headless; its absence is a failure, not a reason to skip."""
-    executable = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    if executable is None:
-        pytest.fail("found no chromium; install it: apt-get install -y --no-install-recommends chromium")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
@@ -100,22 +75,12 @@ def candles(page: Page) -> Locator:
     return page.get_by_test_id("candles")
 
 
-def panel(page: Page, name: str) -> Locator:
-    return page.get_by_role("region", name=name)
-
-
 def active_strategy(page: Page) -> Locator:
     """The card of the first active strategy, found again by its name, so that it stays the same when its state changes."""
     card = page.locator("[data-strategy]").filter(has=page.get_by_test_id("strategy-state").get_by_text("active", exact=True))
     expect(card.first).to_be_visible(timeout=PATIENCE_MS)
     name = card.first.get_attribute("data-strategy")
     return page.locator(f'[data-strategy="{name}"]')
-
-
-def overflow(page: Page) -> int:
-    """Pixels by which the page is wider than the window."""
-    width: int = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    return width
 
 
 def background(page: Page) -> int:

@@ -78,6 +78,12 @@ ALERT = alerts.Alert(
     id="a1", user="u1", symbol="AAPL", condition="crosses", target_price=151.5, status="triggered", note="sell half", ts_created=TS,
     ts_triggered=TS + 5, triggered_price=151.51, repeat=True,
 )  # fmt: skip
+EVERY = alerts.Alert(
+    id="a2", user="7", symbol="AAPL", condition="indicator_crosses_below", target_price=-2.0, status="active", note="sell half",
+    ts_created=TS, ts_triggered=TS + 5, triggered_price=151.51, repeat=True, number=3, value=-2.125,
+    spec='{"against":{"name":"sma","timeframe":"1h"},"indicator":{"name":"price"}}', cooldown_s=90.5, hysteresis=1.5, ts_expires=TS + 9,
+    schedule='{"session":"us"}',
+)  # fmt: skip
 CONTROL = {
     "data-request": control.DataRequest(
         id="7", sender="cli/1", ts=TS, session="s1", symbols=("AAPL", "BTCUSDT"), timeframe="1m", start=TS, end=TS + MINUTE,
@@ -134,6 +140,7 @@ def written():
         ),
         "decisions.bin": decisions.encode_decisions("r1", "5f3a", 10, commands(), 79),
         "alert.bin": alerts.encode_alert(ALERT),
+        "alert-every.bin": alerts.encode_alert(EVERY),
         **{f"control-{name}.json": control.encode(message) for name, message in CONTROL.items()},
         **{f"control-{name}.bin": control_protobuf(message) for name, message in CONTROL.items()},
     }
@@ -188,20 +195,21 @@ def contract():
     lines = []
     for file in FILES:
         for message in file.DESCRIPTOR.message_types_by_name.values():
-            lines += list(_fields(message))
+            lines += list(fields_of(message))
         for enum in file.DESCRIPTOR.enum_types_by_name.values():
             lines += [f"{enum.full_name} {value.number} = {value.name}" for value in enum.values]
     return lines
 
 
-def _fields(message):
+def fields_of(message):
+    """A line for each field of a message, and of those within it."""
     for field in message.fields:
         kind = field.message_type.full_name if field.message_type else field.enum_type.full_name if field.enum_type else TYPES[field.type]
         label = "repeated " if field.is_repeated else "optional " if field.has_presence and not field.message_type else ""
         within = f" in {field.containing_oneof.name}" if field.containing_oneof and not field.containing_oneof.name.startswith("_") else ""
         yield f"{message.full_name} {field.number} = {label}{kind} {field.name}{within}"
     for nested in message.nested_types:
-        yield from _fields(nested)
+        yield from fields_of(nested)
 
 
 #: Names of the protobuf types by their number in a descriptor.

@@ -174,13 +174,6 @@ def test_a_session_that_is_played_again(store):
     assert starts(store, "B") == [2000]
 
 
-def test_moved(store):
-    """Open of the first, volume, trades, and start of the last since a moment."""
-    store.add([row(ts) for ts in (0, 1000, 2000)])
-    assert store.moved("A", "1s", 1000) == (1.0, 20.0, 6, 2000)
-    assert store.moved("A", "1s", 9000) == (None, 0.0, 0, 0)
-
-
 def test_history_is_loaded_in_columns(store):
     """Over the ends of months, with and without a vwap; what is read is what was loaded."""
     count = store.load(series(LATE_JANUARY, 300), series(LATE_JANUARY, 50, "B", "1h", HOUR), series(0, 0, "C"))

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from openbell.adapters.stores.speed_layer import Analytics, Bands, Candle, MemorySpeedLayer, Price
+from openbell.adapters.stores.speed_layer import Candle, Entry, MemorySpeedLayer, Price
 from openbell.errors import StorageError
 from openbell.services.names import Names
 from openbell.services.processor.speed_layer import SpeedLayer
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timeout(60)
 
 PRICE = Price(231.05, 231.04, 231.06, 100.0, 1_795_259_193_220)
 CANDLE = Candle("AAPL", "1m", 1_795_259_160_000, 230.0, 232.0, 229.5, 231.05, 1500.0, 230.8, 40, False)
-ANALYTICS = Analytics("AAPL", "1m", 230.1, 230.2, 55.0, None, 0.8, Bands(229.0, 230.1, 231.2), 230.4, 1_795_259_100_000)
+ENTRY = Entry(1_795_259_193_000, bytes(range(256)), 77)
 
 
 @asynccontextmanager
@@ -90,7 +90,8 @@ async def test_nothing_is_there_at_first(layer):
     """What nobody updated is None, or left out."""
     assert await layer.get_price("AAPL") is None
     assert await layer.get_candle("AAPL", "1m") is None
-    assert await layer.get_analytics("AAPL", "1m") is None
+    assert await layer.get("readings", ["AAPL"]) == {}
+    assert await layer.get("readings", []) == {}
     assert await layer.get_prices(["AAPL", "MSFT"]) == {}
     assert await layer.get_prices([]) == {}
     await layer.flush()
@@ -100,13 +101,44 @@ async def test_what_was_updated_is_read_as_it_was(layer):
     """Every field survives, numbers exactly, and nothing for a number too."""
     odd = Price(0.1 + 0.2, None, None, None, 1)
     other = replace(CANDLE, timeframe="5m", vwap=None, close=1e-9)
-    await put(layer, {"AAPL": PRICE, "BTC/USDT": odd}, [CANDLE, other], [ANALYTICS])
+    await put(layer, {"AAPL": PRICE, "BTC/USDT": odd}, [CANDLE, other])
     assert await layer.get_price("AAPL") == PRICE
     assert await layer.get_price("BTC/USDT") == odd
     assert await layer.get_prices(["MSFT", "BTC/USDT", "AAPL"]) == {"BTC/USDT": odd, "AAPL": PRICE}
     assert await layer.get_candle("AAPL", "1m") == CANDLE
     assert await layer.get_candle("AAPL", "5m") == other
-    assert await layer.get_analytics("AAPL", "1m") == ANALYTICS
+
+
+async def test_entries_of_tables(layer):
+    """Bytes come back as they were, by table and name."""
+    nothing = Entry(0, b"")
+    await layer.put("readings", {"AAPL": ENTRY, "BTC/USDT": nothing})
+    await layer.put("closes:1h", {"AAPL": nothing})
+    await layer.flush()
+    assert await layer.get("readings", ["MSFT", "BTC/USDT", "AAPL"]) == {"BTC/USDT": nothing, "AAPL": ENTRY}
+    assert await layer.get("closes:1h", ["AAPL", "BTC/USDT"]) == {"AAPL": nothing}
+    assert await layer.get("closes:5m", ["AAPL"]) == {}
+
+
+async def test_an_old_entry_does_not_replace_a_new_one(layer):
+    """By its time and its position, as prices; of the same time the later one counts."""
+    await layer.put("readings", {"AAPL": ENTRY})
+    for old in (replace(ENTRY, ts=ENTRY.ts - 1), replace(ENTRY, ts=ENTRY.ts - 1, position=76), replace(ENTRY, ts=1, position=None)):
+        await layer.put("readings", {"AAPL": replace(old, body=b"old", position=min(old.position or 0, 76))})
+        await layer.flush()
+        assert await layer.get("readings", ["AAPL"]) == {"AAPL": ENTRY}
+    for new in (replace(ENTRY, body=b"same time"), replace(ENTRY, body=b"another run", ts=5, position=78), replace(ENTRY, position=0)):
+        await layer.put("readings", {"AAPL": new})
+        await layer.flush()
+        assert await layer.get("readings", ["AAPL"]) == {"AAPL": new}
+
+
+async def test_many_entries_at_once(layer):
+    """As many as there are symbols, in one go."""
+    entries = {f"S{number}": replace(ENTRY, body=b"%d" % number) for number in range(2_000)}
+    await layer.put("readings", entries)
+    await layer.flush()
+    assert await layer.get("readings", entries) == entries
 
 
 async def test_what_is_updated_later_is_what_counts(layer):
@@ -129,12 +161,11 @@ async def test_an_old_price_does_not_replace_a_new_one(layer):
 
 async def test_an_old_candle_does_not_replace_a_new_one(layer):
     """Candles go by their start, then by their trades."""
-    await put(layer, {}, [CANDLE], [ANALYTICS])
+    await put(layer, {}, [CANDLE])
     old = [replace(CANDLE, ts=CANDLE.ts - 60_000, trades=1000), replace(CANDLE, trades=39)]
     for candle in old:
-        await put(layer, {}, [candle], [replace(ANALYTICS, ts=None)])
+        await put(layer, {}, [candle])
         assert await layer.get_candle("AAPL", "1m") == CANDLE
-    assert await layer.get_analytics("AAPL", "1m") == ANALYTICS
     newer = replace(CANDLE, ts=CANDLE.ts + 60_000, trades=1)
     await put(layer, {}, [newer])
     assert await layer.get_candle("AAPL", "1m") == newer
@@ -189,13 +220,16 @@ async def test_the_keys_are_for_everybody(connect, namespace):
     """`GET price:AAPL` shows a JSON object with price, bid, ask, quantity and ts."""
     from openbell.adapters.redis_server import RedisServer
 
-    await put(connect(), {"AAPL": PRICE}, [CANDLE], [ANALYTICS])
+    layer = connect()
+    await layer.put("readings", {"AAPL": ENTRY})
+    await put(layer, {"AAPL": PRICE}, [CANDLE])
     async with RedisServer.at(settings("redis").redis).client() as client:
         shown = msgspec.json.decode(await client.get(f"{namespace}.price:AAPL"))
         assert shown == {"price": 231.05, "bid": 231.04, "ask": 231.06, "quantity": 100.0, "ts": PRICE.ts}
         assert sorted(await client.keys(f"{namespace}*")) == [
-            f"{namespace}.{key}".encode() for key in ("analytics:AAPL:1m", "candle:AAPL:1m", "price:AAPL")
+            f"{namespace}.{key}".encode() for key in ("candle:AAPL:1m", "price:AAPL", "readings:AAPL")
         ]
+        assert (await client.get(f"{namespace}.readings:AAPL")).startswith(b'{"ts":1795259193000,"position":77}\n')
 
 
 @REDIS
@@ -210,7 +244,7 @@ async def test_displays_hear_what_changed_and_nothing_old(connect, namespace):
     heard = bus.subscribe(topics)
     await heard.ready()
     layer = connect()
-    await put(layer, {"AAPL": PRICE}, [CANDLE], [ANALYTICS], positions={"AAPL": 7})
+    await put(layer, {"AAPL": PRICE}, [CANDLE], positions={"AAPL": 7})
     await put(layer, {"AAPL": replace(PRICE, ts=1)}, [replace(CANDLE, ts=1)], positions={"AAPL": 6})
     await bus.close(*topics)
     messages = []
@@ -235,3 +269,18 @@ async def test_a_key_that_holds_something_else_is_an_error(connect, namespace):
         await layer.get_price("AAPL")
     await put(layer, {"AAPL": PRICE})
     assert await layer.get_price("AAPL") == PRICE
+
+
+@REDIS
+async def test_an_entry_that_is_something_else_is_an_error(connect, namespace):
+    """Reading names the key; the next entry replaces it."""
+    from openbell.adapters.redis_server import RedisServer
+
+    layer = connect()
+    async with RedisServer.at(settings("redis").redis).client() as client:
+        await client.set(f"{namespace}.readings:AAPL", "nonsense")
+    with pytest.raises(StorageError, match="readings:AAPL"):
+        await layer.get("readings", ["AAPL"])
+    await layer.put("readings", {"AAPL": ENTRY})
+    await layer.flush()
+    assert await layer.get("readings", ["AAPL"]) == {"AAPL": ENTRY}

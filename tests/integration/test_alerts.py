@@ -19,18 +19,22 @@ from websockets.sync.client import connect
 
 from openbell.adapters.buses.base import Topic
 from openbell.adapters.messages.alerts import decode_alert
+from openbell.adapters.stores.alert_rows import Standing, text_of
+from openbell.adapters.stores.alert_rules import Spec
 from openbell.adapters.stores.alerts import AlertStore, NewAlert
 from openbell.adapters.stores.database import open_database
 from openbell.cli.demo_processes import is_published, write_config
 from openbell.config import load_settings
 from openbell.model import enums
 from openbell.model.jit import join
+from openbell.services.alerts.symbols import SymbolDesk
 from openbell.services.ingest.recordings import shipped_session
 from openbell.services.processes.fleet import Fleet, free_port
 from openbell.services.stores import place_of
 from tests.rabbitmq import EVERYBODYS, OwnBus, remove
 from tests.running import until
 from tests.servers import environment, fresh_database
+from tests.unit.services.alert_oracle import OracleAlert
 
 pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -42,6 +46,8 @@ LIFE_S = (0.05, 2.0)
 #: About how long (seconds) a process takes to be there again, and its partitions to be with another one when it is not.
 START_S, REBALANCE_S = 4.0, 7.0
 ALERTS = 3000
+#: Those that come every time, at prices that the recording comes back to again and again.
+FLAPPING = 150
 CONDITIONS = ("above", "below", "crosses")
 PARTITIONS = 4
 
@@ -51,7 +57,8 @@ class Oracle:
 
     def __init__(self):
         source, listings = shipped_session()
-        ticks = join(list(source.chunks(0)))
+        self.listings = listings
+        ticks = self.ticks = join(list(source.chunks(0)))
         self.symbols = [listing.symbol for listing in listings]
         self.count = len(ticks)
         self.prices, self.times, self.places = {}, {}, {}
@@ -89,6 +96,63 @@ class Oracle:
             found.append(NewAlert(symbol, CONDITIONS[int(generator.integers(3))], float(target)))
         return found
 
+    def flapping(self, generator, count):
+        """Alerts that come every time, of the kinds that follow from ticks alone, about where their values are most of the time."""
+        found = []
+        for number in range(count):
+            symbol = self.symbols[number % len(self.symbols)]
+            more = {
+                "mode": "every",
+                "hysteresis": float(generator.choice([0.0, 0.01, 0.1])),
+                "cooldown_s": float(generator.choice([0.0, 3.0])),
+            }
+            comparison = str(generator.choice([*CONDITIONS, "crosses_above", "crosses_below"]))
+            kind = str(generator.choice(["price", "price", "move", "volume", "volume_of"]))
+            if kind == "price":
+                found.append(NewAlert(symbol, comparison, float(generator.choice(self.prices[symbol])), **more))
+            elif kind == "move":
+                target = float(generator.choice([-0.08, -0.03, 0.03, 0.08]))
+                found.append(NewAlert(symbol, f"move_{comparison}", target, Spec(window_s=int(generator.choice([5, 60]))), **more))
+            else:
+                spec = Spec(window_s=10) if kind == "volume" else Spec(timeframe="1s")
+                target = float(generator.uniform(0.2, 3.0)) * self.volume(symbol) * (10 if spec.window_s else 1)
+                found.append(NewAlert(symbol, f"volume_{comparison}", target, spec, **more))
+        return found
+
+    def volume(self, symbol):
+        """Traded in a second, in units."""
+        instrument = self.symbols.index(symbol)
+        own = self.ticks[(self.ticks["instrument"] == instrument) & (self.ticks["kind"] == enums.TRADE)]
+        seconds = (own["ts_event"][-1] - own["ts_event"][0]) / 1e9
+        return float(own["trade"]["quantity"].sum() * self.listings[instrument].lot_size / seconds)
+
+    def every(self, rows):
+        """(Number, time, value) of each time that alerts come, by id: by a desk that takes the recording at once and is never stopped."""
+        desk = SymbolDesk(self.listings)
+        for symbol in self.symbols:
+            desk.open(symbol)
+        desk.change(_standing(row) for row in rows)
+        desk.take(self.ticks, self.symbols)
+        found = {row.id: [] for row in rows}
+        for one in desk.came()[0]:
+            found[one.alert].append((one.number, one.ts, one.value))
+        for row in rows:  # those of prices a second time, by looking at one price after the other
+            if row.spec is None:
+                alert, own = OracleAlert(_standing(row)), []
+                for ts, price in zip(self.times[row.symbol].tolist(), self.prices[row.symbol].tolist(), strict=True):
+                    if alert.look(ts, price):
+                        own.append((alert.number, ts, price))
+                assert found[row.id] == own
+        return found
+
+
+def _standing(row):
+    """An alert for who evaluates it."""
+    rule = {**row.rule(), "spec": text_of(row.spec), "schedule": text_of(row.schedule)}
+    return Standing(row.id, status="active", armed=None, fired=0, triggered_ts=None, revision=row.revision, **{
+        name: rule[name] for name in Standing._fields if name in rule
+    })  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def oracle():
@@ -106,6 +170,7 @@ class Platform:
             "OPENBELL_BUS__MARKET": market, "OPENBELL_LOGGING__FORMAT": "json",
         }  # fmt: skip
         self.folder = folder
+        self.reader = f"alerts {self.namespace}.stock-prices"
         self.config = write_config(folder, f"{speed:.2f}")
         self.settings = load_settings(self.config, {"trading.data_dir": str(folder)}, self.environment, folder)
         self.fleet = Fleet(self.config, folder, self.environment)
@@ -135,14 +200,14 @@ class Platform:
 
     def places(self):
         """How far each symbol is stored, as a place in the order of the source."""
-        rows = self.database.select("SELECT state FROM progress WHERE reader = ?", (f"alerts {self.namespace}.stock-prices",))
+        rows = self.database.select("SELECT state FROM progress WHERE reader = ?", (self.reader,))
         kept = {symbol: each for (state,) in rows for symbol, each in msgspec.msgpack.decode(state).items()}
         return {symbol: next(iter(reached.values()))[1] for symbol, (reached, *_) in kept.items() if reached}
 
     def create(self, wanted, members):
         """New alerts, each with the places between which it was noticed."""
         low = self.places()
-        rows = self.store.create(*wanted)
+        rows = self.store.create(0, *wanted)
         for name in members:
             self.fleet.wait(name, lambda health: health.progress["alerts"]["revision"] >= rows[0].revision, "aware of new alerts", 30.0)
         high = self.places()
@@ -157,11 +222,18 @@ class Platform:
         self.fleet.wait("ingest", is_published, "at the end of the recording", 120.0)
         ends = {symbol: int(places[-1]) + 1 for symbol, places in oracle.places.items()}
         until(lambda: all(self.places().get(symbol, 0) >= end for symbol, end in ends.items()), 120.0, "the last tick of each symbol")
-        until(lambda: not self.store.untold(oracle.symbols, 1), 60.0, "the last alert to be told of")
+        until(lambda: not self.store.untold(self.reader, range(PARTITIONS), 1), 60.0, "the last alert to be told of")
 
     def told(self):
         """What was told of: ids, in the order in which the messages came."""
-        return asyncio.run(self._listen(len(self.store.find(status="triggered"))))
+        return asyncio.run(self._listen(len(self.events())))
+
+    def events(self):
+        """Everything that is recorded."""
+        found = []
+        while page := self.store.events(since=found[-1].seq if found else 0, limit=10_000):
+            found += page
+        return found
 
     async def _listen(self, expected):
         """Be there; and take messages until so many alerts were told of, and then what there is besides."""
@@ -172,7 +244,7 @@ class Platform:
         found = []
         try:
             await asyncio.wait_for(subscription.ready(), 20.0)
-            while len({alert.id for alert in found}) < expected:
+            while len({(alert.id, alert.number) for alert in found}) < expected:
                 found += [decode_alert(message.payload) for message in await asyncio.wait_for(subscription.take(), 20.0)]
                 subscription.ack()
             if expected:
@@ -191,9 +263,23 @@ def partitions_of(health):
     return [key for key in told if key.startswith("partition")]
 
 
+def check_every(platform, oracle, flapping):
+    """Compare each time that alerts came with the oracle; returns a line of figures."""
+    expected, found = oracle.every(flapping), {row.id: [] for row in flapping}
+    for event in platform.events():
+        if event.alert in found:
+            found[event.alert].append((event.number, event.ts, event.value))
+    missed = sum(len(set(times) - set(found[id])) for id, times in expected.items())
+    wrong = sum(len(set(times) - set(expected[id])) for id, times in found.items())
+    doubled = sum(len(times) - len(set(times)) for times in found.values())
+    assert (missed, wrong, doubled) == (0, 0, 0)
+    assert found == expected, "in this order"
+    return f"{len(flapping)} came {sum(map(len, found.values()))} times: missed 0, wrong 0, doubled 0"
+
+
 def check(platform, oracle, made, meanwhile):
     """Compare the table and the messages with the oracle; returns a line of figures."""
-    rows = {row.id: row for row in platform.store.find()}
+    rows = {row.id: row for row in platform.store.find() if row.mode == "once"}
     found = {id: (row.triggered_ts, row.triggered_price) if row.triggered_ts else None for id, row in rows.items()}
     expected = {row.id: oracle.first(row.symbol, row.condition, row.target_price) for row in made}
     missed = [id for id, tick in expected.items() if tick and not found[id]]
@@ -205,11 +291,13 @@ def check(platform, oracle, made, meanwhile):
         elif not (earliest and earliest[0] <= found[row.id][0] and (latest is None or found[row.id][0] <= latest[0])):
             wrong.append(row.id)
     told = platform.told()
-    heard = {alert.id: (alert.ts_triggered, alert.triggered_price) for alert in told}
+    heard = {(alert.id, alert.number): (alert.ts_triggered, alert.triggered_price, alert.value) for alert in told}
     repeated = len(told) - len(heard)
-    said = {(alert.id, alert.ts_triggered, alert.triggered_price) for alert in told}
+    said = {(alert.id, alert.number, alert.ts_triggered, alert.triggered_price, alert.value) for alert in told}
     assert (missed, wrong) == ([], [])
-    assert heard == {str(id): tick for id, tick in found.items() if tick}, "what is told is what is stored"
+    stored = {(str(event.alert), event.number): (event.ts, event.price, event.value) for event in platform.events()}
+    assert heard == stored, "what is told is what is stored"
+    assert {id for id, tick in found.items() if tick} == {event.alert for event in platform.events() if event.mode == "once"}
     assert len(said) == len(heard), "an alert that is told again says the same"
     triggered = sum(tick is not None for tick in found.values())
     return f"{len(rows)} alerts, {triggered} triggered: missed 0, wrong 0, doubled 0; {repeated} messages said again"
@@ -220,7 +308,8 @@ def test_alerts_killed_at_random(oracle, tmp_path):
     generator = np.random.default_rng([SEED, 1])
     duration = KILLS * (START_S + REBALANCE_S) + 5.0
     with fresh_database() as settings, Platform(tmp_path, settings, 945.0 / duration) as platform, platform.fleet as fleet:
-        made = platform.store.create(*oracle.wanted(generator, ALERTS))
+        made = platform.store.create(0, *oracle.wanted(generator, ALERTS))
+        flapping = platform.store.create(0, *oracle.flapping(generator, FLAPPING))
         platform.start("alerts")
         fleet.start("ingest")
         meanwhile = []
@@ -235,6 +324,7 @@ def test_alerts_killed_at_random(oracle, tmp_path):
         early = len(platform.store.find(status="triggered"))
         platform.finish(oracle)
         print(f"seed {SEED}, one process, {KILLS} kills, {early} triggered between them: {check(platform, oracle, made, meanwhile)}")
+        print(f"of those that come every time {check_every(platform, oracle, flapping)}")
 
 
 def test_two_processes_and_their_partitions(oracle, tmp_path):
@@ -247,7 +337,8 @@ def test_two_processes_and_their_partitions(oracle, tmp_path):
         Platform(tmp_path, settings, 945.0 / (kills * (START_S + REBALANCE_S))) as platform,
         platform.fleet as fleet,
     ):
-        made = platform.store.create(*oracle.wanted(generator, ALERTS))
+        made = platform.store.create(0, *oracle.wanted(generator, ALERTS))
+        flapping = platform.store.create(0, *oracle.flapping(generator, FLAPPING))
         platform.start(*names)
         fleet.start("ingest")
         meanwhile = []
@@ -265,6 +356,7 @@ def test_two_processes_and_their_partitions(oracle, tmp_path):
         fleet.kill(names[0])
         platform.finish(oracle)
         print(f"seed {SEED}, two processes, {kills + 1} kills, {early} triggered between them: {check(platform, oracle, made, meanwhile)}")
+        print(f"of those that come every time {check_every(platform, oracle, flapping)}")
 
 
 def live(generator):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from openbell.adapters.buses.inprocess import InProcessBus
-from openbell.cli.demo import strategies
+from openbell.cli.demo_strategies import strategies
 from openbell.config import TradingSettings
 from openbell.model import enums
 from openbell.model.commands import COMMAND

@@ -90,7 +90,7 @@ def test_analytics(demo):
 def test_services_and_metrics(demo):
     """Every service says how it stands, and Prometheus reads the same."""
     services = {item["name"]: item for item in demo.get("/services")["services"]}
-    assert set(services) == {"feed", "processor", "trader", "portfolio", "gateway"}
+    assert set(services) == {"feed", "processor", "trader", "portfolio", "analytics", "alerts", "notifier", "gateway"}
     assert all(item["state"] == "running" for item in services.values())
     text = demo.get("/metrics").decode()
     assert 'openbell_kernel{what="trades"}' in text
@@ -179,6 +179,7 @@ def test_an_idempotency_key_is_one_order(demo):
         ({"symbol": "BTCUSDT", "side": "buy"}, 422),
         ({**MARKET, "quantity": -1}, 422),
         ({**MARKET, "quantity": 1e-9}, 422),
+        ({**MARKET, "quantity": 0.001001234}, 422),  # no whole number of lots: not rounded, which would be another order
         ({**MARKET, "side": "hold"}, 422),
         ({**MARKET, "extra": 1}, 422),
         ({**MARKET, "type": "limit"}, 422),
@@ -266,8 +267,9 @@ async def test_snapshot_then_updates_without_a_gap(demo):
     """First the snapshot with number 0, then every channel, numbered without a gap."""
     channels = {"prices", "candles", "portfolio", "equity", "strategies", "services"}
     seen = await talk(demo, {"op": "subscribe", "channels": ALL}, enough=lambda seen: channels <= {message["channel"] for message in seen})
-    assert seen[0]["channel"] == "snapshot"
+    assert (seen[0]["channel"], seen[0]["prev"]) == ("snapshot", None)
     assert [message["seq"] for message in seen] == list(range(len(seen)))
+    assert [message["prev"] for message in seen[1:]] == [message["seq"] for message in seen[:-1]]
     snapshot = seen[0]["data"]
     assert snapshot["symbols"] == ["BTCUSDT", "ETHUSDT"]
     assert {"run", "timeframes", "portfolio", "strategies", "services", "orders", "fills", "prices"} <= set(snapshot)
@@ -302,9 +304,12 @@ async def test_an_order_comes_through_the_stream(demo):
 
 @pytest.mark.parametrize("message", ["nonsense", '{"op":"shout"}', '{"op":"subscribe","channels":["secrets"]}', '{"op":"subscribe"}'])
 async def test_a_client_that_makes_no_sense_is_sent_away(demo, message):
-    """The line is closed with a policy violation."""
+    """It is told why, and the line is closed with a policy violation."""
     async with websockets.connect(demo.url.replace("http", "ws") + "/ws") as line:
         await line.send(message)
+        told = json.loads(await asyncio.wait_for(line.recv(), 10))
+        assert (told["channel"], told["data"]["code"]) == ("error", 1008)
+        assert told["data"]["detail"].startswith(("a message is not understood", "there is no channel 'secrets'"))
         with pytest.raises(websockets.ConnectionClosed) as closed:
             await asyncio.wait_for(line.recv(), 10)
         assert closed.value.rcvd.code == 1008

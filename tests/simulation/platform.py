@@ -23,8 +23,8 @@ from openbell.adapters.buses.kafka import KafkaBus
 from openbell.adapters.messages.decisions import decode_decisions
 from openbell.adapters.messages.ticks import decode_ticks
 from openbell.adapters.stores.journal import SqliteJournal
-from openbell.cli.demo import strategies
 from openbell.cli.demo_processes import caught_up, is_published, write_config
+from openbell.cli.demo_strategies import strategies
 from openbell.config import TradingSettings, load_settings
 from openbell.errors import OpenbellError
 from openbell.model import enums

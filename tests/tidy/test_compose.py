@@ -14,7 +14,7 @@ FILE = ROOT / "deploy/compose.yaml"
 PROFILES = {
     "embedded": {"openbell"},
     "servers": {"postgres", "redis", "rabbitmq", "kafka"},
-    "services": {"ingest", "processor", "trader", "orders", "portfolio", "history", "alerts", "gateway"}
+    "services": {"ingest", "processor", "trader", "orders", "portfolio", "history", "analytics", "alerts", "gateway"}
     | {"postgres", "redis", "rabbitmq", "kafka"},
 }
 OURS = {"openbell"} | PROFILES["services"] - PROFILES["servers"]

@@ -21,7 +21,9 @@ HEAVY = {
     "uvicorn",
 }
 #: What a platform of several processes talks to its servers with.
-CLIENTS = {"aio_pika", "aiormq", "confluent_kafka", "google", "psycopg", "redis"}
+CLIENTS = {"aio_pika", "aiormq", "confluent_kafka", "google", "grpc", "psycopg", "redis"}
+#: What a platform needs where users sign in, alerts are sent or gRPC is served.
+OF_FEATURES = {"apprise", "argon2", "cryptography", "grpc", "limits", "pyotp"}
 #: The help page is drawn by the command-line library with rich; nothing else of the list may come with it.
 HELP_HEAVY = HEAVY - {"rich"}
 
@@ -38,14 +40,14 @@ def loaded(code):
 @pytest.mark.parametrize("code", ["import openbell", "from openbell import OpenbellError", "import openbell.errors"])
 def test_importing_openbell_loads_nothing_heavy(code):
     """`import openbell` is free: names are looked up when they are used."""
-    assert loaded(code) & HEAVY == set()
+    assert loaded(code) & (HEAVY | OF_FEATURES) == set()
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
 def test_help_loads_nothing_heavy(arguments):
     """The help page is there at once."""
     code = f"import sys; sys.argv = ['openbell', *{arguments}]; from openbell.cli import main; sys.exit(main())"
-    assert loaded(code) & HELP_HEAVY == set()
+    assert loaded(code) & (HELP_HEAVY | OF_FEATURES) == set()
 
 
 @pytest.mark.parametrize("room", ["indicators", "strategies", "engine", "backtest"])
@@ -56,7 +58,12 @@ def test_importing_a_room_does_not_load_the_compiler(room):
 
 def test_the_platform_in_one_process_loads_no_client_of_a_server():
     """Kafka, RabbitMQ, Redis, PostgreSQL and protobuf are loaded by those who choose them, and need not be installed otherwise."""
-    assert loaded("import openbell.services.platform, openbell.cli.demo, openbell.cli.up") & CLIENTS == set()
+    assert loaded("import openbell.services.platform, openbell.cli.demo, openbell.cli.up") & (CLIENTS | OF_FEATURES) == set()
+
+
+def test_the_client_loads_no_server():
+    """A program that asks a platform needs neither what serves it nor what computes."""
+    assert loaded("from openbell import Client") & (HEAVY - {"numpy"} | CLIENTS | OF_FEATURES) == set()
 
 
 def test_control_messages_as_json_need_no_protobuf():

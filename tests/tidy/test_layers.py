@@ -5,13 +5,14 @@ from tests.tidy.source import imports, modules
 LAYERS = [
     "__main__",
     "cli",
+    "client",
     "services",
     "observability",
     "config research web",
     "backtest",
     "adapters engine",
-    "strategies",
-    "bars indicators risk execution portfolio",
+    "alerts strategies",
+    "analytics bars indicators risk execution portfolio",
     "proto",
     "model",
     "errors",
@@ -19,6 +20,8 @@ LAYERS = [
 ]
 SEES_ONLY = {
     "adapters": {"model", "errors", "proto", "__init__"},
+    "alerts": {"bars", "indicators", "model", "errors"},
+    "analytics": {"model", "errors"},
     "strategies": {"indicators", "model", "errors"},
     "bars": {"model", "errors"},
     "indicators": {"model", "errors"},
@@ -32,7 +35,7 @@ SEES_ONLY = {
 #: A shell below the services may see one protocol of the adapters: the readers of history.
 BACKTEST_SEES_OF_ADAPTERS = "openbell.adapters.stores"
 
-PURE = set("model bars indicators strategies risk execution portfolio engine".split())
+PURE = set("model bars indicators analytics alerts strategies risk execution portfolio engine".split())
 PURE_MAY_IMPORT = set(
     "__future__ abc collections copy dataclasses datetime decimal enum fractions functools hashlib "
     "inspect itertools math operator re types typing numpy openbell".split()

@@ -11,7 +11,7 @@ import pytest
 from tests.tidy.source import ROOT, imports, modules
 
 #: Rooms that may read a clock. Everything below them gets the time as an argument.
-SHELL = {"cli", "services", "observability", "adapters", "__main__"}
+SHELL = {"cli", "client", "services", "observability", "adapters", "__main__"}
 CLOCKS = {
     "time.time": "the event's ts_ns, or take now_ns as an argument",
     "time.time_ns": "the event's ts_ns, or take now_ns as an argument",
@@ -32,6 +32,10 @@ BANNED = {
     "eval": "a parser",
     "exec": "importlib",
     "os.system": "subprocess.run with a list",
+    "os.popen": "subprocess.run with a list",
+    "marshal.loads": "msgspec",
+    "yaml.load": "yaml.safe_load",
+    "yaml.unsafe_load": "yaml.safe_load",
 }
 #: These two write the source of wrappers for the compiler.
 WRITES_CODE = {"model/numba_types.py", "engine/build.py"}
@@ -91,6 +95,19 @@ def test_banned_calls():
                 continue
             if name in BANNED and not module.excused(node, "call"):
                 wrong.append(f"{module.at(node)}: {name}(); use {BANNED[name]}")
+    assert wrong == [], "\n".join(wrong)
+
+
+def test_no_shell_and_no_code_in_data():
+    """Nothing is run by a shell, and no array is read that may hold objects."""
+    wrong = [
+        f"{module.at(node)}: {keyword.arg}=True; use a list of arguments, or a format without code"
+        for module in modules()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call)
+        for keyword in node.keywords
+        if keyword.arg in ("shell", "allow_pickle") and not (isinstance(keyword.value, ast.Constant) and keyword.value.value is False)
+    ]
     assert wrong == [], "\n".join(wrong)
 
 

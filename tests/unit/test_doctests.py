@@ -1,4 +1,4 @@
-"""Every example in a docstring of the pure core and of the message codecs runs and says what it does."""
+"""Every example in a docstring of the pure core, of the client and of the message codecs runs and says what it does."""
 
 import doctest
 import importlib
@@ -11,9 +11,10 @@ from tests.tidy.test_layers import PURE
 
 
 def modules_with_examples():
-    """The names of all modules of the pure rooms, of `openbell.errors`, and of the codecs."""
+    """The names of all modules of the pure rooms, of `openbell.errors`, of the client, and of the codecs."""
     names = [each.name for each in pkgutil.walk_packages(openbell.__path__, "openbell.")]
-    return sorted(name for name in names if name.split(".")[1] in PURE | {"errors"} or name.startswith("openbell.adapters.messages."))
+    rooms = PURE | {"client", "errors"}
+    return sorted(name for name in names if name.split(".")[1] in rooms or name.startswith("openbell.adapters.messages."))
 
 
 @pytest.mark.parametrize("name", modules_with_examples())

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
-
-if TYPE_CHECKING:
-    from openbell.config import StrategySettings
-    from openbell.services.platform import Platform
 
 #: The recorded session lasts eleven minutes; at this speed half of that.
 DEFAULT_SPEED = "2"
@@ -74,42 +70,3 @@ def demo(
         from openbell.cli.platform import serve_demo
 
         serve_demo(parsed, port, data_dir, feed, fresh)
-
-
-def strategies() -> tuple[StrategySettings, ...]:
-    """What trades in the demo: short averages and tight bands, so that within a minute there is something to see."""
-    from openbell.config import StrategySettings
-
-    limits = {"order_value_share": 1.0}
-
-    def strategy(name: str, kind: str, symbols: tuple[str, ...], timeframe: str, **params: float) -> StrategySettings:
-        return StrategySettings(
-            id=name, strategy=kind, symbols=symbols, timeframe=timeframe, params=params, cash=100_000.0, limits=dict(limits)
-        )
-
-    return (
-        strategy("crossover", "moving_avg_crossover", ("BTCUSDT",), "1s", short_period=8, long_period=30),
-        strategy("rsi", "rsi", ("ETHUSDT",), "1s", period=14, oversold=28, overbought=68),
-        strategy("bollinger-btc", "bollinger", ("BTCUSDT",), "5s", period=12, deviations=1.5),
-        strategy("bollinger-eth", "bollinger", ("ETHUSDT",), "1s", period=20, deviations=2.0),
-    )
-
-
-def result_of(platform: Platform, seconds: float) -> dict[str, Any]:
-    """What came of a run, in the words of `--json`."""
-    trader = platform.trader.trader
-    head = trader.engine.head
-    return {
-        "run": trader.id,
-        "ticks": int(head["trades"]) + int(head["quotes"]),
-        "bars": int(head["bars"]),
-        "signals": int(head["signals"]),
-        "orders": int(head["orders"]),
-        "denials": int(head["denials"]),
-        "fills": int(head["fills"]),
-        "final_equity": int(head.equity()) / float(head["money_scale"]),
-        "seconds": round(seconds, 4),
-        "ticks_per_s": round(platform.feed.processed / max(seconds, 1e-9)),
-        "decision_hash": trader.decision_hash(),
-        "state_hash": trader.state_hash(),
-    }

@@ -10,7 +10,7 @@ from typing import Any
 
 from openbell.adapters.feeds.replay import ReplayFeed
 from openbell.adapters.stores.journal import SqliteJournal
-from openbell.cli.demo import result_of, strategies
+from openbell.cli.demo_strategies import strategies
 from openbell.config import LoggingSettings, TradingSettings, load_settings
 from openbell.errors import StorageError
 from openbell.observability import configure_logging
@@ -60,6 +60,26 @@ async def _play(platform: Platform) -> float:
     if supervisor.cause is not None:
         raise supervisor.cause
     return time.perf_counter() - began
+
+
+def result_of(platform: Platform, seconds: float) -> dict[str, Any]:
+    """What came of a run, in the words of `--json`."""
+    trader = platform.trader.trader
+    head = trader.engine.head
+    return {
+        "run": trader.id,
+        "ticks": int(head["trades"]) + int(head["quotes"]),
+        "bars": int(head["bars"]),
+        "signals": int(head["signals"]),
+        "orders": int(head["orders"]),
+        "denials": int(head["denials"]),
+        "fills": int(head["fills"]),
+        "final_equity": int(head.equity()) / float(head["money_scale"]),
+        "seconds": round(seconds, 4),
+        "ticks_per_s": round(platform.feed.processed / max(seconds, 1e-9)),
+        "decision_hash": trader.decision_hash(),
+        "state_hash": trader.state_hash(),
+    }
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

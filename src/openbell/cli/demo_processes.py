@@ -15,8 +15,8 @@ import msgspec
 from openbell.adapters.stores.base import Journal
 from openbell.adapters.stores.database import Reading, open_database
 from openbell.adapters.stores.orders import fills_of, orders_of
-from openbell.cli.demo import strategies
 from openbell.cli.demo_exit import write_json
+from openbell.cli.demo_strategies import strategies
 from openbell.config import load_settings
 from openbell.engine.engine import Engine
 from openbell.engine.plan import Plan

@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+from msgspec.structs import replace
 
 from openbell.adapters.feeds.replay import ReplayFeed
 from openbell.adapters.stores.journal import SqliteJournal
-from openbell.cli.demo import strategies
+from openbell.cli.demo_strategies import strategies
 from openbell.cli.terminal import Terminal
 from openbell.config import LoggingSettings, ServerSettings, Settings, TradingSettings, load_settings
 from openbell.errors import PortInUseError
 from openbell.model.plan import Listing
 from openbell.observability import configure_logging
+from openbell.services.gateway.owners import own_accounts
 from openbell.services.gateway.server import check_host, listen, parse_address
 from openbell.services.ingest.markets import make_feed
 from openbell.services.plans import make_plan
@@ -56,17 +58,24 @@ def serve_demo(speed: float, port: int | None, data_dir: Path | None, source: st
     """The demo: shipped strategies and ticks, the settings of the machine for everything else."""
     settings = load_settings(arguments={"server.port": port})
     folder = data_dir or Path(settings.trading.data_dir)
-    trading = TradingSettings(strategies=strategies(), event_bus_buffer=settings.trading.event_bus_buffer)
+    own = {name: getattr(settings.trading, name) for name in ("event_bus_buffer", "user_accounts")}
+    settings = replace(settings, trading=TradingSettings(strategies=strategies(), **own))
     with Terminal("openbell demo") as terminal:
         sockets = open_sockets(settings, "openbell demo --port 8082", metrics_required=False, say=terminal.say)
         feed, listings = make_feed(source, ("BTCUSDT", "ETHUSDT"), 1, speed)
         kind = "demo" if source == "recorded" else "simulated"
-        serve(settings, Job(kind, trading, feed, listings, folder, folder / f"candles-{source}.db", fresh, False), sockets, terminal)
+        serve(
+            settings, Job(kind, settings.trading, feed, listings, folder, folder / f"candles-{source}.db", fresh, False), sockets, terminal
+        )
 
 
 def open_sockets(settings: Settings, other_port: str, metrics_required: bool, say: Callable[[str], None]) -> Sockets:
     """The sockets, taken before anything slow begins. Metrics that are not required and have no port are told with a line."""
     check_host(settings.server)
+    if settings.grpc.enabled:
+        from openbell.services.rpc.places import check_place
+
+        check_place("addr", settings)
     gateway = listen(settings.server.host, settings.server.port, f"stop it, or choose another port: {other_port}")
     if not settings.metrics.addr:
         return Sockets(gateway, None)
@@ -97,9 +106,11 @@ def serve(settings: Settings, job: Job, sockets: Sockets, terminal: Terminal) ->
         importing.start()
         with terminal.working("preparing the kernel (the very first time this compiles it, for 10 to 20 s)"):
             prepare(plan)
-            platform = Platform(plan, job.feed, journal, chosen.run, job.candles, now_ns(), job.trading.event_bus_buffer)
+            platform = Platform(
+                plan, job.feed, journal, chosen.run, job.candles, now_ns(), job.trading.event_bus_buffer, own_accounts(settings)
+            )
             importing.join()
-            platform.add_gateway(sockets.gateway, sockets.metrics, settings.server.allowed_hosts)
+            platform.add_gateway(sockets.gateway, sockets.metrics, settings)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_until_signal(platform, terminal))
         if platform.supervisor.cause is not None:

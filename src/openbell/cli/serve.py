@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from openbell.config import Settings
 
-Service = Literal["ingest", "processor", "trader", "orders", "portfolio", "history", "alerts", "gateway"]
+Service = Literal["ingest", "processor", "trader", "orders", "portfolio", "history", "analytics", "alerts", "gateway"]
 
 
 def serve(
@@ -35,7 +35,8 @@ def serve(
     Parameters
     ----------
     service
-        ingest (a feed onto the bus), processor (candles, latest prices), trader, orders, portfolio, history, alerts, or gateway.
+        ingest (a feed onto the bus), processor (candles, latest prices), analytics (what moves), trader, orders, portfolio, history,
+        alerts, or gateway.
     config
         YAML file; by default $OPENBELL_CONFIG, or configs/config.yaml where there is one.
     trader

@@ -12,10 +12,11 @@ from openbell.services.gateway.server import check_host
 from openbell.services.ingest.markets import listings_of
 from openbell.services.plans import MAIN, make_plans
 from openbell.services.processes.edge import check_buses
-from openbell.services.processes.fleet import Fleet, last_line
+from openbell.services.processes.fleet import RPC, Fleet, last_line
+from openbell.services.rpc.places import check_place
 
 #: Who reads, in the order in which they are started; the source comes last.
-READERS = ("portfolio", "orders", "processor", "history", "alerts")
+READERS = ("portfolio", "orders", "processor", "analytics", "history", "alerts")
 #: How often (seconds) it is looked whether all are alive, and how long one that ended has to wait to be started again.
 LOOK_EVERY_S = 0.5
 PAUSE_S = 2.0
@@ -25,12 +26,15 @@ def run_in_processes(settings: Settings, config: Path | None, fresh: bool) -> No
     """Start all services, start again what ends by itself, and stop them in order at a signal."""
     check_buses(settings)
     check_host(settings.server)
+    for name in ("addr", "alerts_addr"):
+        check_place(name, settings)
     folder = Path(settings.trading.data_dir)
     folder.mkdir(parents=True, exist_ok=True)
     traders = list(make_plans(settings.trading, listings_of(settings)))
     again = ("--fresh",) if fresh else ()
     source = ("--feed", settings.feed.source, "--speed", settings.feed.speed)
     server = ("--host", settings.server.host, "--port", str(settings.server.port))
+    places = {RPC["alerts"]: settings.grpc.alerts_addr, RPC["gateway"]: settings.grpc.addr}
     stopping: list[int] = []
 
     def stop(number: int, _: FrameType | None) -> None:
@@ -38,7 +42,7 @@ def run_in_processes(settings: Settings, config: Path | None, fresh: bool) -> No
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    with Terminal("openbell") as terminal, Fleet(config, folder, os.environ) as fleet:
+    with Terminal("openbell") as terminal, Fleet(config, folder, {**os.environ, **places}) as fleet:
         with terminal.working("starting the services"):
             for name in READERS:
                 fleet.start(name, *source)

@@ -15,6 +15,9 @@ Servers = Annotated[
     str, msgspec.Meta(pattern=r"^[^@]+$", description="host:port, several with commas; a user and a password have settings of their own")
 ]
 Speed = Annotated[str, msgspec.Meta(pattern=r"^(max|\d+(\.\d+)?x?)$", description="a number such as 2 or 0.5x, or max")]
+Rate = Annotated[
+    str, msgspec.Meta(pattern=r"^(off|[1-9]\d{0,8}/(second|minute|hour))$", description="a number a second, minute or hour, or off")
+]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="letters, digits, and . _ -")]
 
 
@@ -26,16 +29,31 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-SECRETS = {"password", "api_key", "client_code", "totp_secret"}
+#: Accounts for the orders of users, where they sign in and the settings do not say.
+USER_ACCOUNTS = 8
+SECRETS = {"password", "api_key", "client_code", "totp_secret", "key"}
 
 
 class ServerSettings(Section, frozen=True):
-    """The gateway. An address that others can reach is refused unless `public` says that this is meant."""
+    """The gateway. Without `sign_in` whoever reaches it is the user `local` and may do everything, so that only this machine may reach it.
+
+    An address that others can reach needs `sign_in`, and TLS or a proxy that has it; or `public`, which says that something else in front
+    of it, such as the port mapping of a container, keeps others away.
+    """
 
     host: Host = "127.0.0.1"
     port: Port = 8081
     public: bool = False
     allowed_hosts: tuple[str, ...] = ()  # names besides the loopback ones under which a browser may reach us
+    sign_in: bool = False  # whether users have to sign in
+    sign_up: Literal["closed", "open"] = "closed"  # whether everybody may make an account, with the role viewer
+    tls_cert: str = ""  # file of the certificate and those up to its root, PEM
+    tls_key: str = ""  # file of its key, PEM
+    proxies: tuple[str, ...] = ()  # addresses or networks whose X-Forwarded-For is believed, such as 10.0.0.0/8
+    cors_origins: tuple[str, ...] = ()  # other sites whose pages may use the API, such as https://charts.example.com
+    rate_limit: Rate = "1200/minute"  # requests of one user
+    rate_limit_address: Rate = "3000/minute"  # requests of one address, whoever sends them
+    stream_clients: Count = 10_000  # WebSockets at the same time, as far as there are open files for them
 
 
 class BusSettings(Section, frozen=True):
@@ -92,6 +110,22 @@ class RedisSettings(Section, frozen=True):
     tls: bool = False
 
 
+class GrpcSettings(Section, frozen=True):
+    """The API as gRPC: `openbell serve alerts` answers on `alerts_addr`, which is also where gateways look for it, and gateways on `addr`.
+
+    The platform in one process answers on `addr`, all of it, when it is `enabled`. An address that others can reach needs TLS, and
+    `server.sign_in` or `tls_ca`: who calls without being a user then has to show a certificate that this authority signed.
+    """
+
+    enabled: bool = False  # of the platform in one process
+    addr: Address = "127.0.0.1:50052"
+    alerts_addr: Address = "127.0.0.1:50051"
+    reflection: bool = False  # tells who asks which methods there are
+    tls_cert: str = ""  # file of the certificate and those up to its root, PEM; also shown by gateways to the alerts service
+    tls_key: str = ""  # file of its key, PEM
+    tls_ca: str = ""  # file of the authority that signs the certificates of services, PEM
+
+
 class MetricsSettings(Section, frozen=True):
     """Prometheus metrics: `host:port`, the host 127.0.0.1 when it is left out; empty for none."""
 
@@ -125,6 +159,7 @@ class StrategySettings(Section, frozen=True):
     cash: Amount = 100_000.0
     limits: dict[str, float | None] = {}  # over the defaults of openbell.model.plan.Limits
     trader: Name = "main"  # the process that trades it, where traders are several
+    owner: str = ""  # the user who sees and steers it, besides administrators, where users sign in
 
 
 class TradingSettings(Section, frozen=True):
@@ -136,6 +171,18 @@ class TradingSettings(Section, frozen=True):
     fill: Literal["next", "prevailing", "outside"] = "next"  # at the next event, at the price that stands, or by `openbell serve orders`
     timeframes: tuple[str, ...] = ("1s", "5s", "1m", "5m")
     strategies: tuple[StrategySettings, ...] = ()
+    user_accounts: Annotated[int, msgspec.Meta(ge=0, le=256, description="a whole number from 0 to 256")] = (
+        0  # for the orders of users, each his own; USER_ACCOUNTS where users sign in and nothing is said
+    )
+
+
+class SecretsSettings(Section, frozen=True):
+    """What seals the secrets in the database: keys of 32 bytes as base64, the newest first, with commas. Empty: those of `secrets.key`.
+
+    That file is in `trading.data_dir`, and is made when it is needed. Platforms that share a database share the key.
+    """
+
+    key: str = ""
 
 
 class AngelSettings(Section, frozen=True):
@@ -148,6 +195,21 @@ class AngelSettings(Section, frozen=True):
     subscribe_tokens: tuple[str, ...] = ("1:99926000",)
 
 
+class NotifySettings(Section, frozen=True):
+    """Notifications. Channels are not settings: users make them (`openbell notify channels add`)."""
+
+    allow_private: bool = False  # whether a channel may lead to an address that is not one of the internet
+    storm: Count = 20  # more messages than this that wait for a channel become one
+    waiting: Count = 20_000  # messages that wait for a channel, at most; beyond that the least important are dropped, and counted
+    keep_days: Count = 30  # of the log
+
+
+class AnalyticsSettings(Section, frozen=True):
+    """Analytics. The hours of the market say when a session begins, and how many periods a year has; `continuous` never closes."""
+
+    session: Literal["continuous", "us", "us_extended", "india", "london", "frankfurt", "tokyo", "hong_kong"] = "continuous"
+
+
 class Settings(Section, frozen=True):
     """All settings of one process."""
 
@@ -157,8 +219,12 @@ class Settings(Section, frozen=True):
     rabbitmq: RabbitSettings = RabbitSettings()
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
+    grpc: GrpcSettings = GrpcSettings()
     metrics: MetricsSettings = MetricsSettings()
     logging: LoggingSettings = LoggingSettings()
     feed: FeedSettings = FeedSettings()
     trading: TradingSettings = TradingSettings()
     angel: AngelSettings = AngelSettings()
+    secrets: SecretsSettings = SecretsSettings()
+    notify: NotifySettings = NotifySettings()
+    analytics: AnalyticsSettings = AnalyticsSettings()

@@ -15,7 +15,7 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
-from openbell.config.settings import SECRETS, Section, Settings, StrategySettings
+from openbell.config.settings import SECRETS, USER_ACCOUNTS, Section, Settings, StrategySettings
 from openbell.errors import ConfigError, StorageError, suggest
 
 #: Environment variables with a name of their own; REDIS_ADDR, `host:port` in one, is the only other.
@@ -36,11 +36,10 @@ NAMES = {
     "METRICS_ADDR": "metrics.addr",
 }
 PREFIX = "OPENBELL_"
-#: Variables that are ours and no settings: the file itself, the compiler's, what the compose file maps, what scripts/services.sh reads.
-NO_SETTINGS = {
-    f"{PREFIX}{name}"
-    for name in ("CONFIG", "LAUNCHER", "CACHE", "INTERPRETED", "PORT", "METRICS_PORT", "SERVICES_DIR", "SERVICES_PORT_OFFSET")
-}
+#: Variables that are ours and no settings: the file itself, the compiler's, those of `openbell.Client`, what the compose file maps, what
+#: scripts/services.sh reads.
+_OTHERS = "CONFIG LAUNCHER CACHE INTERPRETED API_KEY API_URL PORT METRICS_PORT GRPC_PORT SERVICES_DIR SERVICES_PORT_OFFSET"
+NO_SETTINGS = {f"{PREFIX}{name}" for name in _OTHERS.split()}
 DEFAULT_FILE = "configs/config.yaml"
 _KINDS: dict[type, str] = {str: "text", list: "a list"}
 
@@ -67,6 +66,9 @@ def load_settings(
         if value is not None:
             given.take(key, value, f"argument {key}")
     built: Settings = given.build(Settings, "")
+    if built.server.sign_in and "trading.user_accounts" not in given.values:
+        trading = msgspec.structs.replace(built.trading, user_accounts=USER_ACCOUNTS)
+        built = msgspec.structs.replace(built, trading=trading)
     return built
 
 

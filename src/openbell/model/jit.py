@@ -31,7 +31,7 @@ import numpy as np
 INTERPRETED = os.environ.get("OPENBELL_INTERPRETED", "") not in ("", "0")
 
 #: Folders of the package whose source decides what compiled code does.
-PURE_ROOMS = ("model", "bars", "indicators", "risk", "execution", "portfolio", "engine", "strategies")
+PURE_ROOMS = ("model", "bars", "indicators", "risk", "execution", "portfolio", "engine", "strategies", "alerts", "analytics")
 PACKAGE = Path(__file__).resolve().parents[1]
 
 #: Every handler has this C signature: (two places it may write to, address of its state, of its event, how many

@@ -10,6 +10,8 @@ from openbell.services.views import Candle, Fill, Order, Signal
 
 #: The account that no strategy trades: it is there for the orders that users place.
 MANUAL = "manual"
+#: Those for the orders of users who sign in, each his own, begin so; a number follows.
+USER = "user-"
 #: Statuses that only our own order table tells apart.
 _SHOWN_STATUS = {**enums.STATUS_NAMES, enums.PENDING_CANCEL: "accepted", enums.PENDING_MODIFY: "accepted", enums.UNKNOWN: "submitted"}
 

@@ -7,7 +7,7 @@ from openbell.engine.plan import Assignment, Plan
 from openbell.errors import ConfigError, suggest
 from openbell.model.plan import Limits, Listing, Venue
 from openbell.model.time import SECOND
-from openbell.services.names import MANUAL
+from openbell.services.names import MANUAL, USER
 
 #: First prices of the simulated market; what is not named begins at 100.
 FIRST_PRICES = {
@@ -35,13 +35,22 @@ def symbols_of(strategies: Sequence[StrategySettings]) -> list[str]:
     return list(dict.fromkeys(symbol for strategy in strategies for symbol in strategy.symbols))
 
 
+def user_accounts(trading: TradingSettings) -> list[str]:
+    """The accounts for the orders of users who sign in, in the plan of the trader `main`.
+
+    >>> user_accounts(TradingSettings(user_accounts=2))
+    ['user-1', 'user-2']
+    """
+    return [f"{USER}{number}" for number in range(1, trading.user_accounts + 1)]
+
+
 def make_plan(trading: TradingSettings, listings: Sequence[Listing]) -> Plan:
-    """The plan of a platform that trades these listings in one process, with one account more for the orders of users."""
+    """The plan of a platform that trades these listings in one process, with accounts more for the orders of users."""
     return _plan(trading, listings, trading.strategies, True)
 
 
 def make_plans(trading: TradingSettings, listings: Sequence[Listing]) -> dict[str, Plan]:
-    """The plan of each trader by its name, `main` first: it has the account for the orders of users, and it is there in any case."""
+    """The plan of each trader by its name, `main` first: it has the accounts for the orders of users, and it is there in any case."""
     traders = list(dict.fromkeys((MAIN, *(strategy.trader for strategy in trading.strategies))))
     return {
         trader: _plan(trading, listings, [item for item in trading.strategies if item.trader == trader], trader == MAIN)
@@ -50,10 +59,11 @@ def make_plans(trading: TradingSettings, listings: Sequence[Listing]) -> dict[st
 
 
 def _plan(trading: TradingSettings, listings: Sequence[Listing], strategies: Sequence[StrategySettings], with_manual: bool) -> Plan:
-    assignments = [_assignment(strategy) for strategy in strategies]
+    spare = user_accounts(trading)
+    assignments = [_assignment(strategy, spare) for strategy in strategies]
     if with_manual:
         everything = tuple(listing.symbol for listing in listings)
-        assignments.append(Assignment(MANUAL, "manual", everything, "", {}, 100_000.0, Limits(order_value_share=1.0)))
+        assignments += [Assignment(name, MANUAL, everything, "", {}, 100_000.0, Limits(order_value_share=1.0)) for name in (MANUAL, *spare)]
     return Plan(
         listings=tuple(listings),
         assignments=tuple(assignments),
@@ -79,9 +89,9 @@ def check_feed(settings: FeedSettings, strategies: Sequence[StrategySettings]) -
         raise ConfigError("no strategy has symbols", "at least one symbol to simulate", "add symbols under trading.strategies")
 
 
-def _assignment(settings: StrategySettings) -> Assignment:
-    if settings.id == MANUAL:
-        raise ConfigError(f"a strategy is called '{MANUAL}'", "another id", "that one is the account for orders of users")
+def _assignment(settings: StrategySettings, spare: Sequence[str]) -> Assignment:
+    if settings.id == MANUAL or settings.id in spare:
+        raise ConfigError(f"a strategy is called '{settings.id}'", "another id", "that one is the account for orders of users")
     for name in settings.limits:
         if name not in _LIMITS:
             raise ConfigError(f"strategy {settings.id}: unknown limit '{name}'", do=suggest(name, _LIMITS))

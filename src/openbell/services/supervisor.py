@@ -12,10 +12,10 @@ import structlog
 from openbell.adapters.buses.base import Bus
 from openbell.errors import OpenbellError
 from openbell.services.service import Service
-from openbell.services.topics.names import COMMANDS, REQUESTS, TICKS
+from openbell.services.topics.names import COMMANDS, JOURNALED, REQUESTS, TICKS
 
 #: What is closed one after the other when the platform stops, each when everything before it is drained.
-STAGES = ((TICKS, REQUESTS), (COMMANDS,))
+STAGES = ((TICKS, REQUESTS), (COMMANDS, JOURNALED))
 #: How long the services may take to finish what they have, together.
 STOP_SECONDS = 5.0
 

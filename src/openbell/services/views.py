@@ -4,12 +4,22 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from openbell.adapters.stores.speed_layer import Analytics as Analytics
-from openbell.adapters.stores.speed_layer import Bands as Bands
+from openbell.adapters.stores.alert_rules import Mode, Schedule, Spec
 from openbell.adapters.stores.speed_layer import Candle as Candle
 from openbell.adapters.stores.speed_layer import Number as Number
 from openbell.adapters.stores.speed_layer import PlacedPrice as PlacedPrice
 from openbell.adapters.stores.speed_layer import Price as Price
+from openbell.services.analytics.records import Analytics as Analytics
+from openbell.services.analytics.records import Anomalies as Anomalies
+from openbell.services.analytics.records import Anomaly as Anomaly
+from openbell.services.analytics.records import Bands as Bands
+from openbell.services.analytics.records import Correlations as Correlations
+from openbell.services.analytics.records import Mover as Mover
+from openbell.services.analytics.records import Movers as Movers
+from openbell.services.analytics.records import Pair as Pair
+from openbell.services.analytics.records import SessionFigures as SessionFigures
+from openbell.services.analytics.records import SymbolFigures as SymbolFigures
+from openbell.services.analytics.records import WindowFigures as WindowFigures
 
 Side = Literal["buy", "sell"]
 OrderType = Literal["market", "limit", "stop", "stop_limit"]
@@ -93,17 +103,27 @@ class Signal(msgspec.Struct):
     ts: int
 
 
-class Alert(msgspec.Struct):
-    """A price alert as it stands."""
+class Alert(msgspec.Struct, kw_only=True):
+    """An alert as it stands; on the stream, as it came."""
 
     id: str
-    symbol: str
+    owner: int = 0  # id of the user; 0 is the house
+    symbol: str  # empty for a drawdown
     condition: str
-    target_price: float
+    target_price: float  # whatever is compared with it
+    spec: Spec | None = None  # what is compared; none for a price
+    mode: Mode = "once"
+    cooldown_s: float = 0.0
+    hysteresis: float = 0.0
+    ts_expires: int | None = None
+    schedule: Schedule | None = None
+    note: str = ""
     status: str
     ts_created: int
-    ts_triggered: int | None  # of the tick that met the condition
-    triggered_price: Number  # of that tick
+    number: int = 0  # how often it came
+    ts_triggered: int | None  # the latest time, by the tick that met the condition
+    triggered_price: Number  # of the symbol then
+    triggered_value: Number = None  # what was compared with the target then
 
 
 class Position(msgspec.Struct):
@@ -188,24 +208,6 @@ class Services(msgspec.Struct):
     services: list[ServiceView]
 
 
-class Mover(msgspec.Struct, omit_defaults=True):
-    """An instrument and how it has moved within the window."""
-
-    symbol: str
-    price: float
-    change_percent: float
-    volume: Number = None
-    trades: int | None = None
-
-
-class Movers(msgspec.Struct):
-    """What rose most, fell most, and traded most."""
-
-    gainers: list[Mover]
-    losers: list[Mover]
-    most_active: list[Mover]
-
-
 class Check(msgspec.Struct, omit_defaults=True):
     """One back-end or service."""
 
@@ -220,6 +222,18 @@ class Health(msgspec.Struct):
     timestamp: str
     version: str
     checks: dict[str, Check]
+
+
+class Root(msgspec.Struct):
+    """What the platform is, and where everything is."""
+
+    name: str
+    version: str
+    links: dict[str, str]
+    openapi: str
+    sign_in: bool  # whether users sign in here
+    sign_up: bool  # whether everybody may make an account
+    signed_in: bool  # whether somebody is known to ask: without accounts it is always the user `local`
 
 
 class Problem(msgspec.Struct):

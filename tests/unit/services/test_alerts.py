@@ -20,11 +20,9 @@ from openbell.model.events import EVENT
 from openbell.model.plan import Listing
 from openbell.services.alerts.service import AlertService
 from openbell.services.alerts.teller import AlertTeller
-from openbell.services.alerts.watch import prices_of
 from openbell.services.processor.display import AlertReader
 from openbell.services.topics.names import VIEWS, topics
 from openbell.services.views import Alert as AlertView
-from tests.unit.services.test_thresholds import first_met
 
 #: Of the topic and the symbols of each test, so that one database does for all.
 NUMBERS = itertools.count()
@@ -68,11 +66,11 @@ class Market:
         return service
 
     def create(self, alerts):
-        return self.store.create(*(NewAlert(self.symbols[instrument], condition, target) for instrument, condition, target in alerts))
+        return self.store.create(0, *(NewAlert(self.symbols[instrument], condition, target) for instrument, condition, target in alerts))
 
     def found(self):
         """(Time, price) of what was triggered, by id."""
-        rows = [row for symbol in self.symbols for row in self.store.find(symbol)]
+        rows = [row for symbol in self.symbols for row in self.store.find(None, symbol)]
         return {row.id: (row.triggered_ts, row.triggered_price) if row.status == "triggered" else None for row in rows}
 
     def expected(self, rows, begin=0):
@@ -85,6 +83,20 @@ class Market:
             at = first_met(row.condition, row.target_price, [event["trade"]["price"] for event in later], before)
             wanted[row.id] = None if at is None else (int(later[at]["ts_event"]), float(later[at]["trade"]["price"]))
         return wanted
+
+
+def first_met(condition, target, prices, last=None):
+    """The index of the first price that meets a condition, one price after the other; None without one."""
+    before = last
+    for index, price in enumerate(prices):
+        if condition == "above" and price >= target:
+            return index
+        if condition == "below" and price <= target:
+            return index
+        if condition == "crosses" and before is not None and (before < target <= price or before > target >= price):
+            return index
+        before = price
+    return None
 
 
 def trades(prices, instruments):
@@ -168,15 +180,15 @@ async def test_an_alert_that_is_removed_is_not_triggered(store):
     service = await market.member()
     market.publish((), 0, 1)
     await service.take(market.log)
-    store.delete(one.id)
+    store.delete(0, one.id)
     await service.keep()
     assert service.progress()["standing"] == 1
-    store.delete(two.id)
+    store.delete(0, two.id)
     market.publish((), 1)
     await service.take(market.log)
     await service.keep()
     assert market.found() == {}
-    assert [row.triggered_ts for row in store.find(market.symbols[0], "canceled")] == [None, None]
+    assert [row.triggered_ts for row in store.find(None, market.symbols[0], "canceled")] == [None, None]
 
 
 async def test_ticks_in_json_and_nonsense(store):
@@ -197,29 +209,30 @@ async def test_ticks_in_json_and_nonsense(store):
     assert "0 alerts waiting on 2 symbols, 2 triggered, partitions 0, 1 messages refused" in service.detail
 
 
-def test_the_prices_of_ticks_are_those_that_are_shown():
+async def test_the_prices_of_ticks_are_those_that_are_shown(store):
     """Trades; before the first trade the middle of quotes; never what the kernel refuses."""
-    events = trades([1.0, np.nan, 3.0, 4.0, 0.0, 6.0], 0)
-    quote = events["quote"]
-    for row, (bid, ask) in {0: (10.0, 12.0), 2: (12.0, 10.0), 3: (7.0, 8.0)}.items():
-        events[row] = np.zeros((), EVENT)
+    market = Market(store, [1.0, np.nan, 3.0, 4.0, 0.0, 6.0, 7.0], [0] * 7)
+    quote = market.events["quote"]
+    for row, (bid, ask) in {0: (10.0, 12.0), 2: (12.0, 10.0), 3: (7.0, 8.0), 6: (90.0, 92.0)}.items():
+        market.events[row] = np.zeros((), EVENT)
         quote["kind"][row], quote["bid_price"][row], quote["ask_price"][row] = enums.QUOTE, bid, ask
-    rows, prices, has_traded = prices_of(events, has_traded=False)
-    assert (rows.tolist(), prices.tolist(), has_traded) == ([0, 3, 5], [11.0, 7.5, 6.0], True)
-    rows, prices, has_traded = prices_of(events, has_traded=True)
-    assert (rows.tolist(), prices.tolist(), has_traded) == ([5], [6.0], True)
-    rows, prices, has_traded = prices_of(events[:5], has_traded=False)
-    assert (rows.tolist(), prices.tolist(), has_traded) == ([0, 3], [11.0, 7.5], False)
+        quote["ts_event"][row] = TS + row
+    rows = market.create([(0, "above", 11.0), (0, "below", 7.5), (0, "below", 6.0), (0, "below", 5.9), (0, "above", 11.1)])
+    service = await market.member()
+    market.publish()
+    await service.take(market.log)
+    await service.keep()
+    assert [market.found()[row.id] for row in rows] == [(TS, 11.0), (TS + 3, 7.5), (TS + 5, 6.0), None, None]
 
 
 class Heard:
     """What a bus brought, and a teller that may be killed between two of its steps."""
 
-    def __init__(self, store, symbols):
+    def __init__(self, store, reader):
         self.bus = InProcessBus()
         self.bus.declare(Topic("alerts"))
         self.subscription = self.bus.subscribe("alerts")
-        self.teller = AlertTeller(self.bus, "alerts", store, lambda: set(symbols), asyncio.Event())
+        self.teller = AlertTeller(self.bus, "alerts", store, [(reader, lambda: [0])], asyncio.Event())
 
     def ids(self):
         return [int(decode_alert(message.payload).id) for message in self.subscription.take_now()]
@@ -232,13 +245,13 @@ async def test_what_was_triggered_is_told_of_until_it_is_marked(store):
     service = await market.member()
     market.publish()
     await service.take(market.log)
-    heard = Heard(store, service.symbols())
+    heard = Heard(store, service.reader)
     await heard.teller.tell()
     assert heard.ids() == []  # it is not stored
     await service.keep()
     assert service.news.is_set()
-    untold = store.untold(market.symbols, 10)
-    assert [row.id for row in untold] == [rows[0].id, rows[1].id]
+    untold = store.untold(service.reader, [0], 10)
+    assert [event.alert for event in untold] == [rows[0].id, rows[1].id]
     await heard.teller.tell()
     assert heard.ids() == [rows[0].id, rows[1].id]
     await heard.teller.tell()
@@ -256,7 +269,7 @@ async def test_who_takes_over_tells_what_was_not_told(store):
     after = await market.member()
     await after.take([market.log[-1]])  # known: it has no effect but that the partition is taken up
     assert after.news.is_set()
-    heard = Heard(store, after.symbols())
+    heard = Heard(store, after.reader)
     await heard.teller.tell()
     assert heard.ids() == [row.id]
 
@@ -270,9 +283,11 @@ async def test_the_gateway_shows_each_alert_once():
     reading = asyncio.create_task(AlertReader(bus, told, "alerts").run())
     await asyncio.sleep(0)  # it subscribes
     alerts = [
-        Alert(id=id, symbol="AAPL", condition="above", target_price=150.0, status="triggered", ts_created=TS, ts_triggered=TS + 7_000_000,
-              triggered_price=150.5)
-        for id in ("7", "8")
+        Alert(
+            id=id, symbol="AAPL", condition="above", target_price=150.0, status="active", ts_created=TS, ts_triggered=TS + 7_000_000,
+            triggered_price=150.5, repeat=True, number=number, value=150.5, user="3",
+        )
+        for id, number in (("7", 1), ("7", 2))
     ]  # fmt: skip
     for payload in (encode_alert(alerts[0]), b"\xff", encode_alert(alerts[0]), encode_alert(alerts[1]), encode_alert(alerts[0])):
         await told.send("alerts", payload)
@@ -280,5 +295,11 @@ async def test_the_gateway_shows_each_alert_once():
     await reading
     shown = [message.payload for message in views.take_now()]
     ts = TS // 1_000_000
-    expected = [AlertView(id, "AAPL", "above", 150.0, "triggered", ts, ts + 7, 150.5) for id in ("7", "8")]
+    expected = [
+        AlertView(
+            id="7", owner=3, symbol="AAPL", condition="above", target_price=150.0, mode="every", status="active", ts_created=ts,
+            number=number, ts_triggered=ts + 7, triggered_price=150.5, triggered_value=150.5,
+        )
+        for number in (1, 2)
+    ]  # fmt: skip
     assert shown == [("alerts", view) for view in expected]

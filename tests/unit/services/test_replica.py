@@ -51,9 +51,9 @@ def test_what_comes_twice_counts_once(played):
     engine, commands, _ = played
     replica = replica_of(engine)
     replica.apply(0, commands[:200])
-    before = [book.cash for book in replica.books], list(replica.fills)
+    before = [book.cash for book in replica.books], list(replica.shelves.fills())
     assert replica.apply(0, commands[:150]) == []
-    assert ([book.cash for book in replica.books], list(replica.fills)) == before
+    assert ([book.cash for book in replica.books], list(replica.shelves.fills())) == before
     replica.apply(100, commands[100:])
     assert replica.index == len(commands)
     assert [book.cash for book in replica.books] == [account["cash"] for account in engine.table("accounts")]
@@ -74,7 +74,7 @@ def test_orders_are_told_as_they_were_asked(played):
     engine, commands, _ = played
     replica = replica_of(engine)
     replica.apply(0, commands)
-    manual = [order for order in replica.orders.values() if order.strategy == "manual"]
+    manual = [order for order in replica.shelves.orders() if order.strategy == "manual"][::-1]
     assert [(order.type, order.status, order.limit_price) for order in manual] == [
         ("market", "filled", None),
         ("market", "filled", None),

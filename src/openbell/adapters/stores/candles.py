@@ -34,13 +34,6 @@ class CandleTable:
         """The newest `limit` candles with start <= ts < end (ms), oldest first."""
         return self._database.select(_READ, (symbol, timeframe, start, end, limit))[::-1]
 
-    def moved(self, symbol: str, timeframe: str, since: int) -> tuple[float | None, float, int, int]:
-        """(Open of the first candle, volume, trades, start of the last) since a time (ms); (None, 0, 0, 0) without candles."""
-        volume, trades, first, last = self._database.select(_MOVED, (symbol, timeframe, since))[0]
-        if first is None:
-            return None, 0.0, 0, 0
-        return self._database.select(_OPEN, (symbol, timeframe, first))[0][0], volume, int(trades), last
-
     def check(self) -> None:
         """Raise StorageError when the store cannot be read."""
         self._database.select("SELECT 1 FROM progress LIMIT 1")
@@ -87,6 +80,4 @@ class SqliteCandleStore(CandleTable):
 _READ = f"""
 SELECT {", ".join(COLUMNS)} FROM candles WHERE symbol = ? AND timeframe = ? AND ts >= ? AND ts < ? ORDER BY ts DESC LIMIT ?
 """
-_MOVED = "SELECT sum(volume), sum(trades), min(ts), max(ts) FROM candles WHERE symbol = ? AND timeframe = ? AND ts >= ?"
-_OPEN = "SELECT open FROM candles WHERE symbol = ? AND timeframe = ? AND ts = ?"
 _REPLACE = f"INSERT OR REPLACE INTO candles ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"

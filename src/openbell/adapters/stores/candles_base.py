@@ -93,9 +93,6 @@ class CandleStore(Protocol):
     def read(self, symbol: str, timeframe: str, start: int, end: int, limit: int) -> list[Row]:
         """The newest `limit` candles with start <= ts < end (ms), oldest first."""
 
-    def moved(self, symbol: str, timeframe: str, since: int) -> tuple[float | None, float, int, int]:
-        """(Open of the first candle, volume, trades, start of the last) since a time (ms); (None, 0, 0, 0) without candles."""
-
     def check(self) -> None:
         """Raise StorageError when the store cannot be read."""
 

@@ -58,6 +58,12 @@ class Database(Reading, Protocol):
     def run(self, work: Callable[[Statements], T]) -> T:
         """Do the work in one transaction, and return what it returns. It may be called again when the server goes away meanwhile."""
 
+    def changes(self) -> int | None:
+        """A number that is another one once anything has been changed, by whichever process; None where asking costs as much as looking.
+
+        It never waits, and is for one thread.
+        """
+
     def close(self) -> None:
         """Let go of files and connections; may be called twice."""
 

@@ -2,7 +2,8 @@
 
     price:AAPL          {"price":231.05,"bid":231.04,"ask":231.06,"quantity":100.0,"ts":1795259193220}
     candle:AAPL:1m      the open candle
-    analytics:AAPL:1m   the indicators at the latest closed candle
+    readings:AAPL       what analytics says, for openbell's gateways: {"ts":...,"position":...}, a new line, and bytes
+    closes:1h:AAPL      and the prices that correlations are of
 
 `redis-cli GET price:AAPL` shows the first. Whoever updated with positions has added "position" to the text (see `PlacedPrice`). A price
 that was replaced goes to the channel `prices` too, with the symbol as its key, an open candle to `open-candles`, with `AAPL 1m`: what was
@@ -20,7 +21,7 @@ import msgspec
 
 from openbell.adapters.redis_link import RedisAsker, RedisLink
 from openbell.adapters.redis_server import TROUBLE, Pauses, Place, RedisServer
-from openbell.adapters.stores.speed_layer import Age, Analytics, Candle, Price
+from openbell.adapters.stores.speed_layer import Age, Candle, Entry, Price
 from openbell.errors import StorageError
 
 #: KEYS: what is updated. ARGV: the channel ("" for none), then of each key: time, trades, position (-1 for none), the text, and the key of
@@ -49,12 +50,40 @@ end
 if #fresh > 0 then redis.call('MSET', unpack(fresh)) end
 return #fresh / 2
 """
+#: KEYS: entries of a table. ARGV of each key: time, position (-1 for none), the entry.
+PUT = """
+local olds, fresh = redis.call('MGET', unpack(KEYS)), {}
+for index, key in ipairs(KEYS) do
+  local at, old, is_old = index * 3 - 2, olds[index], false
+  if old then
+    local old_ts, old_position = string.match(old, '^{"ts":(%d+),"position":(%-?%d+)}')
+    if old_ts and tonumber(ARGV[at]) < tonumber(old_ts) then
+      local position = tonumber(ARGV[at + 1])
+      is_old = position < 0 or tonumber(old_position) < 0 or position < tonumber(old_position)
+    end
+  end
+  if not is_old then
+    table.insert(fresh, key)
+    table.insert(fresh, ARGV[at + 2])
+  end
+end
+if #fresh > 0 then redis.call('MSET', unpack(fresh)) end
+return #fresh / 2
+"""
 #: Keys in one script: the server does nothing else meanwhile (1 ms, about).
 PART = 250
 #: How long closing waits for the server.
 CLOSE_S = 2.0
 
-Thing = TypeVar("Thing", Price, Candle, Analytics)
+
+class _Place(msgspec.Struct):
+    """The head of an entry."""
+
+    ts: int
+    position: int
+
+
+Thing = TypeVar("Thing", Price, Candle, _Place)
 #: What waits to be written under a key.
 Change = tuple[Age, list[Any]]
 
@@ -79,7 +108,6 @@ class RedisSpeedLayer:
         self,
         prices: Mapping[str, Price],
         candles: Iterable[Candle] = (),
-        analytics: Iterable[Analytics] = (),
         positions: Mapping[str, int] | None = None,
     ) -> None:
         """Take what a batch of ticks changed; it is written in the background."""
@@ -90,9 +118,19 @@ class RedisSpeedLayer:
         for candle in candles:
             symbol, timeframe = candle.symbol, candle.timeframe
             self._add(channels[1], f"candle:{symbol}:{timeframe}", f"{symbol} {timeframe}", candle, known.get(symbol))
-        for indicators in analytics:
-            symbol, timeframe = indicators.symbol, indicators.timeframe
-            self._add(channels[2], f"analytics:{symbol}:{timeframe}", "", indicators, known.get(symbol))
+        self._begin_writing()
+
+    async def put(self, table: str, entries: Mapping[str, Entry]) -> None:
+        """Take the new entries of a table; they are written in the background."""
+        waiting = self._waiting[""]
+        for name, entry in entries.items():
+            key, age = f"{self._prefix}{table}:{name}", Age.of(entry, entry.position)
+            if key not in waiting or not age.is_before(waiting[key][0]):
+                position = -1 if entry.position is None else entry.position
+                waiting[key] = age, [entry.ts, position, b'{"ts":%d,"position":%d}\n%b' % (entry.ts, position, entry.body)]
+        self._begin_writing()
+
+    def _begin_writing(self) -> None:
         if self._writer is None:
             self._writer = asyncio.get_running_loop().create_task(self._write(), name=f"redis speed layer {self._server.address}")
         self._work.set()
@@ -119,7 +157,7 @@ class RedisSpeedLayer:
                 await asyncio.wait([self._writer])
             await self._asker.close()
 
-    def _add(self, channel: str, key: str, name: str, thing: Price | Candle | Analytics, position: int | None) -> None:
+    def _add(self, channel: str, key: str, name: str, thing: Price | Candle, position: int | None) -> None:
         age, text = Age.of(thing, position), msgspec.json.encode(thing)
         kept = b'%s,"position":%d}' % (text[:-1], position) if position is not None else text
         waiting, key = self._waiting[channel], self._prefix + key
@@ -180,9 +218,18 @@ class RedisSpeedLayer:
         """The candle that is open."""
         return await self._get(f"candle:{symbol}:{timeframe}", Candle)
 
-    async def get_analytics(self, symbol: str, timeframe: str) -> Analytics | None:
-        """The indicators at the latest closed candle."""
-        return await self._get(f"analytics:{symbol}:{timeframe}", Analytics)
+    async def get(self, table: str, names: Iterable[str]) -> dict[str, Entry]:
+        """The entries of those names that have one."""
+        wanted = list(names)
+        if not wanted:
+            return {}
+        texts = await self._ask("MGET", *(f"{self._prefix}{table}:{name}" for name in wanted))
+        return {name: self._entry(f"{table}:{name}", text) for name, text in zip(wanted, texts, strict=True) if text is not None}
+
+    def _entry(self, key: str, text: bytes) -> Entry:
+        head, line, body = text.partition(b"\n")
+        place = self._read(key, head if line else b"", _Place)
+        return Entry(place.ts, body, None if place.position < 0 else place.position)
 
     async def _get(self, key: str, kind: type[Thing]) -> Thing | None:
         text = await self._ask("GET", self._prefix + key)
@@ -210,5 +257,6 @@ def _commands(changes: Mapping[str, Mapping[str, Change]]) -> list[list[Any]]:
         keys = list(waiting)
         for first in range(0, len(keys), PART):
             part = keys[first : first + PART]
-            commands.append(["EVAL", UPDATE, len(part), *part, channel, *(value for key in part for value in waiting[key][1])])
+            values = [value for key in part for value in waiting[key][1]]
+            commands.append(["EVAL", UPDATE, len(part), *part, channel, *values] if channel else ["EVAL", PUT, len(part), *part, *values])
     return commands

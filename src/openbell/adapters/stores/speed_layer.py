@@ -1,11 +1,13 @@
 """The speed layer's contract, in words and as a protocol. `tests/contracts/test_speed_layer.py` holds every implementation to it.
 
 A speed layer has the newest of everything that is asked for all the time: the price and quote of every symbol, the candle that is open in
-every timeframe, the indicators at the latest closed candle. It is a cache for displays; what counts is in the journal and the store.
+every timeframe, and tables of whatever else is read by name, such as what analytics says of every symbol. It is a cache for displays; what
+counts is in the journal and the store.
 
-1. *Updating never waits.* `update` takes what a batch of ticks changed, and returns; over a network all that has gathered is one write in
-   one round trip, and while the server is away the newest of each key waits. `flush` waits until it is there.
-2. *Reading is one command.* `get_price` looks up one key; None for what nobody has updated.
+1. *Updating never waits.* `update` takes what a batch of ticks changed, `put` the new entries of a table, and both return; over a network
+   all that has gathered is one write in one round trip, and while the server is away the newest of each key waits. `flush` waits until it
+   is there.
+2. *Reading is one command.* `get_price` looks up one key; None for what nobody has updated. `get` and `get_prices` look up many at once.
 3. *Old never replaces new.* A process that is late, or goes through ticks again after a restart, must not put back what others have moved
    on from. An update is old when its time is before that of what is there and its position (of the tick in its topic) is too: so
    a new run over older data may replace what an earlier run has left, and new data a position of a topic that was made anew.
@@ -53,27 +55,12 @@ class Candle(msgspec.Struct):
     complete: bool
 
 
-class Bands(msgspec.Struct):
-    """Bollinger bands."""
+class Entry(msgspec.Struct):
+    """What a table has under a name: bytes that only who wrote them and who reads them know, at a time."""
 
-    lower: Number
-    middle: Number
-    upper: Number
-
-
-class Analytics(msgspec.Struct):
-    """Indicators at the latest closed candle; null while one is not ready."""
-
-    symbol: str
-    timeframe: str
-    sma_20: Number
-    ema_20: Number
-    rsi_14: Number
-    realised_volatility: Number
-    atr_14: Number
-    bollinger: Bands
-    vwap: Number
-    ts: int | None
+    ts: int
+    body: bytes
+    position: int | None = None
 
 
 class SpeedStore(Protocol):
@@ -83,13 +70,18 @@ class SpeedStore(Protocol):
         self,
         prices: Mapping[str, Price],
         candles: Iterable[Candle] = (),
-        analytics: Iterable[Analytics] = (),
         positions: Mapping[str, int] | None = None,
     ) -> None:
         """Take what a batch of ticks changed: prices by symbol, open candles, and, by symbol, the position of its last tick."""
 
+    async def put(self, table: str, entries: Mapping[str, Entry]) -> None:
+        """Take the new entries of a table, by name."""
+
     async def flush(self) -> None:
         """Wait until all updates can be read."""
+
+    async def get(self, table: str, names: Iterable[str]) -> dict[str, Entry]:
+        """The entries of those names that have one."""
 
     async def get_price(self, symbol: str) -> Price | None:
         """The latest price of a symbol."""
@@ -99,9 +91,6 @@ class SpeedStore(Protocol):
 
     async def get_candle(self, symbol: str, timeframe: str) -> Candle | None:
         """The candle that is open."""
-
-    async def get_analytics(self, symbol: str, timeframe: str) -> Analytics | None:
-        """The indicators at the latest closed candle."""
 
     async def close(self) -> None:
         """Flush and disconnect."""
@@ -115,9 +104,9 @@ class Age(msgspec.Struct, frozen=True):
     position: int | None = None
 
     @classmethod
-    def of(cls, thing: Price | Candle | Analytics, position: int | None) -> "Age":
+    def of(cls, thing: Price | Candle | Entry, position: int | None) -> "Age":
         """The age of an update."""
-        return cls(thing.ts or 0, thing.trades if isinstance(thing, Candle) else 0, position)
+        return cls(thing.ts, thing.trades if isinstance(thing, Candle) else 0, position)
 
     def is_before(self, other: "Age") -> bool:
         """Whether this is older than what is there."""
@@ -131,14 +120,13 @@ class MemorySpeedLayer:
     def __init__(self) -> None:
         self.prices: dict[str, Price] = {}
         self.open: dict[tuple[str, str], Candle] = {}
-        self.analytics: dict[tuple[str, str], Analytics] = {}
+        self.tables: dict[str, dict[str, Entry]] = {}
         self._ages: dict[tuple[str, ...], Age] = {}
 
     async def update(
         self,
         prices: Mapping[str, Price],
         candles: Iterable[Candle] = (),
-        analytics: Iterable[Analytics] = (),
         positions: Mapping[str, int] | None = None,
     ) -> None:
         """Take what is not older than what is there."""
@@ -149,9 +137,13 @@ class MemorySpeedLayer:
         for candle in candles:
             if self._is_new(("candle", candle.symbol, candle.timeframe), Age.of(candle, known.get(candle.symbol))):
                 self.open[candle.symbol, candle.timeframe] = msgspec.structs.replace(candle)
-        for indicators in analytics:
-            if self._is_new(("analytics", indicators.symbol, indicators.timeframe), Age.of(indicators, known.get(indicators.symbol))):
-                self.analytics[indicators.symbol, indicators.timeframe] = indicators
+
+    async def put(self, table: str, entries: Mapping[str, Entry]) -> None:
+        """Take what is not older than what is there."""
+        known = self.tables.setdefault(table, {})
+        for name, entry in entries.items():
+            if self._is_new(("entry", table, name), Age.of(entry, entry.position)):
+                known[name] = msgspec.structs.replace(entry)
 
     def _is_new(self, name: tuple[str, ...], age: Age) -> bool:
         if name in self._ages and age.is_before(self._ages[name]):
@@ -174,9 +166,10 @@ class MemorySpeedLayer:
         """The candle that is open."""
         return self.open.get((symbol, timeframe))
 
-    async def get_analytics(self, symbol: str, timeframe: str) -> Analytics | None:
-        """The indicators at the latest closed candle."""
-        return self.analytics.get((symbol, timeframe))
+    async def get(self, table: str, names: Iterable[str]) -> dict[str, Entry]:
+        """The entries of those names that have one."""
+        known = self.tables.get(table, {})
+        return {name: known[name] for name in names if name in known}
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -51,6 +51,8 @@ class SqliteDatabase:
         self._sql = open_sqlite(path)
         self._statements = SqliteStatements(self._sql)
         self._lock = Lock()
+        self._watch: sqlite3.Connection | None = None
+        self._closed = False
 
     def run(self, work: Callable[[Statements], T]) -> T:
         """Do the work in one transaction, and return what it returns."""
@@ -70,9 +72,23 @@ class SqliteDatabase:
         with self._lock, storage_errors(self.path):
             return self._statements.select(query, values)
 
+    def changes(self) -> int | None:
+        """The number of SQLite for what others have changed, asked by a connection that changes nothing itself."""
+        try:
+            if self._watch is None and not self._closed:
+                self._watch = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True, timeout=0.0, isolation_level=None)
+            return None if self._watch is None else int(self._watch.execute("PRAGMA data_version").fetchone()[0])
+        except sqlite3.Error:  # busy, or closed: nothing is known then
+            return None
+
     def close(self) -> None:
-        """Let go of the file."""
-        self._sql.close()
+        """Let go of the file, once nobody reads it: SQLite does not survive that it is closed under a query."""
+        with self._lock:
+            self._closed = True
+            self._sql.close()
+            watch, self._watch = self._watch, None
+            if watch is not None:
+                watch.close()
 
 
 def open_sqlite(path: Path) -> sqlite3.Connection:

@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eopenbell/proto/v1/alerts.proto\x12\x0bopenbell.v1\"\x82\x02\n\x05\x41lert\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0e\n\x06symbol\x18\x03 \x01(\t\x12.\n\tcondition\x18\x04 \x01(\x0e\x32\x1b.openbell.v1.AlertCondition\x12\x14\n\x0ctarget_price\x18\x05 \x01(\x01\x12(\n\x06status\x18\x06 \x01(\x0e\x32\x18.openbell.v1.AlertStatus\x12\x0c\n\x04note\x18\x07 \x01(\t\x12\x12\n\nts_created\x18\x08 \x01(\x03\x12\x14\n\x0cts_triggered\x18\t \x01(\x03\x12\x17\n\x0ftriggered_price\x18\n \x01(\x01\x12\x0e\n\x06repeat\x18\x0b \x01(\x08*\x84\x01\n\x0e\x41lertCondition\x12\x1f\n\x1b\x41LERT_CONDITION_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41LERT_CONDITION_ABOVE\x10\x01\x12\x19\n\x15\x41LERT_CONDITION_BELOW\x10\x02\x12\x1b\n\x17\x41LERT_CONDITION_CROSSES\x10\x03*y\n\x0b\x41lertStatus\x12\x1c\n\x18\x41LERT_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41LERT_STATUS_ACTIVE\x10\x01\x12\x1a\n\x16\x41LERT_STATUS_TRIGGERED\x10\x02\x12\x17\n\x13\x41LERT_STATUS_PAUSED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eopenbell/proto/v1/alerts.proto\x12\x0bopenbell.v1\"\xfd\x02\n\x05\x41lert\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0e\n\x06symbol\x18\x03 \x01(\t\x12.\n\tcondition\x18\x04 \x01(\x0e\x32\x1b.openbell.v1.AlertCondition\x12\x14\n\x0ctarget_price\x18\x05 \x01(\x01\x12(\n\x06status\x18\x06 \x01(\x0e\x32\x18.openbell.v1.AlertStatus\x12\x0c\n\x04note\x18\x07 \x01(\t\x12\x12\n\nts_created\x18\x08 \x01(\x03\x12\x14\n\x0cts_triggered\x18\t \x01(\x03\x12\x17\n\x0ftriggered_price\x18\n \x01(\x01\x12\x0e\n\x06repeat\x18\x0b \x01(\x08\x12\x0e\n\x06number\x18\x0c \x01(\x03\x12\r\n\x05value\x18\r \x01(\x01\x12\x0c\n\x04spec\x18\x0e \x01(\t\x12\x12\n\ncooldown_s\x18\x0f \x01(\x01\x12\x12\n\nhysteresis\x18\x10 \x01(\x01\x12\x12\n\nts_expires\x18\x11 \x01(\x03\x12\x10\n\x08schedule\x18\x12 \x01(\t*\x8f\t\n\x0e\x41lertCondition\x12\x1f\n\x1b\x41LERT_CONDITION_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41LERT_CONDITION_ABOVE\x10\x01\x12\x19\n\x15\x41LERT_CONDITION_BELOW\x10\x02\x12\x1b\n\x17\x41LERT_CONDITION_CROSSES\x10\x03\x12!\n\x1d\x41LERT_CONDITION_CROSSES_ABOVE\x10\x04\x12!\n\x1d\x41LERT_CONDITION_CROSSES_BELOW\x10\x05\x12\x1e\n\x1a\x41LERT_CONDITION_MOVE_ABOVE\x10\x06\x12\x1e\n\x1a\x41LERT_CONDITION_MOVE_BELOW\x10\x07\x12 \n\x1c\x41LERT_CONDITION_MOVE_CROSSES\x10\x08\x12&\n\"ALERT_CONDITION_MOVE_CROSSES_ABOVE\x10\t\x12&\n\"ALERT_CONDITION_MOVE_CROSSES_BELOW\x10\n\x12 \n\x1c\x41LERT_CONDITION_VOLUME_ABOVE\x10\x0b\x12 \n\x1c\x41LERT_CONDITION_VOLUME_BELOW\x10\x0c\x12\"\n\x1e\x41LERT_CONDITION_VOLUME_CROSSES\x10\r\x12(\n$ALERT_CONDITION_VOLUME_CROSSES_ABOVE\x10\x0e\x12(\n$ALERT_CONDITION_VOLUME_CROSSES_BELOW\x10\x0f\x12#\n\x1f\x41LERT_CONDITION_INDICATOR_ABOVE\x10\x10\x12#\n\x1f\x41LERT_CONDITION_INDICATOR_BELOW\x10\x11\x12%\n!ALERT_CONDITION_INDICATOR_CROSSES\x10\x12\x12+\n\'ALERT_CONDITION_INDICATOR_CROSSES_ABOVE\x10\x13\x12+\n\'ALERT_CONDITION_INDICATOR_CROSSES_BELOW\x10\x14\x12\"\n\x1e\x41LERT_CONDITION_POSITION_ABOVE\x10\x15\x12\"\n\x1e\x41LERT_CONDITION_POSITION_BELOW\x10\x16\x12$\n ALERT_CONDITION_POSITION_CROSSES\x10\x17\x12*\n&ALERT_CONDITION_POSITION_CROSSES_ABOVE\x10\x18\x12*\n&ALERT_CONDITION_POSITION_CROSSES_BELOW\x10\x19\x12\"\n\x1e\x41LERT_CONDITION_DRAWDOWN_ABOVE\x10\x1a\x12\"\n\x1e\x41LERT_CONDITION_DRAWDOWN_BELOW\x10\x1b\x12$\n ALERT_CONDITION_DRAWDOWN_CROSSES\x10\x1c\x12*\n&ALERT_CONDITION_DRAWDOWN_CROSSES_ABOVE\x10\x1d\x12*\n&ALERT_CONDITION_DRAWDOWN_CROSSES_BELOW\x10\x1e*\xae\x01\n\x0b\x41lertStatus\x12\x1c\n\x18\x41LERT_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41LERT_STATUS_ACTIVE\x10\x01\x12\x1a\n\x16\x41LERT_STATUS_TRIGGERED\x10\x02\x12\x17\n\x13\x41LERT_STATUS_PAUSED\x10\x03\x12\x18\n\x14\x41LERT_STATUS_EXPIRED\x10\x04\x12\x19\n\x15\x41LERT_STATUS_CANCELED\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'openbell.proto.v1.alerts_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ALERTCONDITION']._serialized_start=309
-  _globals['_ALERTCONDITION']._serialized_end=441
-  _globals['_ALERTSTATUS']._serialized_start=443
-  _globals['_ALERTSTATUS']._serialized_end=564
+  _globals['_ALERTCONDITION']._serialized_start=432
+  _globals['_ALERTCONDITION']._serialized_end=1599
+  _globals['_ALERTSTATUS']._serialized_start=1602
+  _globals['_ALERTSTATUS']._serialized_end=1776
   _globals['_ALERT']._serialized_start=48
-  _globals['_ALERT']._serialized_end=306
+  _globals['_ALERT']._serialized_end=429
 # @@protoc_insertion_point(module_scope)

@@ -1,15 +1,19 @@
-"""Tells others of alerts that were triggered, at least once, with the same id however often."""
+"""Tells others of alerts that came, at least once, with the same id and number however often."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import structlog
 
 from openbell.adapters.buses.base import Bus
 from openbell.adapters.messages.alerts import Alert, encode_alert
-from openbell.adapters.stores.alerts import AlertRow, AlertStore
+from openbell.adapters.stores.alert_rows import text_of
+from openbell.adapters.stores.alerts import AlertEvent, AlertStore
 from openbell.services.service import Service
 
+#: Who recorded it, and in which partitions that are ours now.
+Source = tuple[str, Callable[[], Collection[int]]]
 #: Alerts told of before the bus has to confirm them, and how long (seconds) the last ones may take when the process stops.
 TOLD_MAX = 500
 LAST_WORDS_S = 2.0
@@ -18,16 +22,16 @@ log = structlog.get_logger("alerts")
 
 
 class AlertTeller(Service):
-    """Tells of the alerts of some symbols that were triggered, and marks them once the bus has them; looks when there is `news`."""
+    """Tells of what came at its sources, and marks them once the bus has them; looks when there is `news`."""
 
     name = "teller"
 
-    def __init__(self, bus: Bus, topic: str, store: AlertStore, symbols: Callable[[], set[str]], news: asyncio.Event) -> None:
+    def __init__(self, bus: Bus, topic: str, store: AlertStore, sources: Sequence[Source], news: asyncio.Event) -> None:
         super().__init__()
         self._bus = bus
         self._topic = topic
         self._store = store
-        self._symbols = symbols
+        self._sources = tuple(sources)
         self._news = news
 
     async def run(self) -> None:
@@ -39,12 +43,13 @@ class AlertTeller(Service):
 
     async def tell(self) -> None:
         """Tell of everything that is stored and not marked."""
-        while rows := await asyncio.to_thread(self._store.untold, self._symbols(), TOLD_MAX):
-            for row in rows:
-                await self._bus.send(self._topic, encode_alert(alert_of(row)), row.symbol)
-            await self._bus.flush()
-            await asyncio.to_thread(self._store.tell, [row.id for row in rows])
-            self.processed += len(rows)
+        for reader, partitions in self._sources:
+            while events := await asyncio.to_thread(self._store.untold, reader, partitions(), TOLD_MAX):
+                for event in events:
+                    await self._bus.send(self._topic, encode_alert(alert_of(event)), event.symbol)
+                await self._bus.flush()
+                await asyncio.to_thread(self._store.tell, events)
+                self.processed += len(events)
 
     async def stop(self) -> None:
         """Tell of what the last ticks triggered; what cannot be told now, the next one tells."""
@@ -64,9 +69,12 @@ class AlertTeller(Service):
         return f"{self.processed:,} alerts told"
 
 
-def alert_of(row: AlertRow) -> Alert:
-    """An alert that was triggered, as the message about it."""
+def alert_of(event: AlertEvent) -> Alert:
+    """A firing, as the message about it."""
+    condition: Any = event.condition
+    is_repeated = event.mode == "every"
     return Alert(
-        id=str(row.id), symbol=row.symbol, condition=row.condition, target_price=row.target_price, status="triggered",
-        ts_created=row.created, ts_triggered=row.triggered_ts or 0, triggered_price=row.triggered_price or 0.0,
+        id=str(event.alert), user=str(event.owner or ""), symbol=event.symbol, condition=condition, target_price=event.target_price,
+        status="active" if is_repeated else "triggered", note=event.note, ts_created=event.created, ts_triggered=event.ts,
+        triggered_price=event.price or 0.0, repeat=is_repeated, number=event.number, value=event.value, spec=text_of(event.spec),
     )  # fmt: skip

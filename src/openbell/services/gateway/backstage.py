@@ -4,12 +4,16 @@ In one process these are the services themselves; in a process of its own the ga
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from openbell.adapters.buses.base import Bus
 from openbell.adapters.feeds.base import EventArray
 from openbell.observability import Metrics
+from openbell.services.alerts.access import Alerts
+from openbell.services.analytics.answers import Answers
+from openbell.services.gateway.owners import Owners
 from openbell.services.names import Names
+from openbell.services.notifier.channels import Channels
 from openbell.services.portfolio.service import PortfolioService
 from openbell.services.processor.archive import CandleArchive
 from openbell.services.trader.service import Answer
@@ -33,3 +37,7 @@ class Backstage:
     services: Callable[[], list[ServiceView]]
     metrics: Metrics
     metrics_text: Callable[[], bytes]
+    owners: Owners = field(default_factory=Owners)
+    alerts: Alerts | None = None
+    channels: Callable[[], Channels] | None = None  # it blocks, for a thread
+    analytics: Answers | None = None

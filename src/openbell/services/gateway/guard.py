@@ -1,7 +1,7 @@
 """The guard in front of the gateway: who may ask, from which page, and the headers every answer carries.
 
-The gateway listens on this machine only, and a browser on this machine visits other sites. So a request under a foreign host name (DNS
-rebinding), a change asked for by another site's page, and a WebSocket opened by one are refused before anything else sees them.
+A browser that may reach the gateway visits other sites too. So a request under a foreign host name (DNS rebinding), a change asked for by
+another site's page, and a WebSocket opened by one are refused before anything else sees them, but for sites that the settings name.
 """
 
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from openbell.services.gateway.errors import problem_response
@@ -19,7 +19,10 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 #: Longest body of a request, in bytes.
 BODY_MAX = 64 * 1024
+#: Seconds for which a browser comes by TLS only: two years.
+HSTS_S = 2 * 365 * 86_400
 _POLICY_VIOLATION = 1008
+_NOT_KEPT = (b"cache-control", b"no-store")
 
 
 def content_policy(static: Path) -> str:
@@ -35,12 +38,13 @@ def content_policy(static: Path) -> str:
 
 
 class Guard:
-    """ASGI middleware around the whole application."""
+    """ASGI middleware around the whole application. `origins` are other sites that may ask; `safe`: browsers are to come by TLS only."""
 
-    def __init__(self, app: ASGIApp, hosts: tuple[str, ...], policy: str) -> None:
+    def __init__(self, app: ASGIApp, hosts: tuple[str, ...], policy: str, origins: tuple[str, ...] = (), safe: bool = False) -> None:
         self._app = app
+        self._origins = frozenset(origins)
         self._hosts = {host.lower() for host in (*LOOPBACK, *hosts)}
-        self._headers = {
+        headers = {
             "Content-Security-Policy": policy,
             "X-Content-Type-Options": "nosniff",
             "X-Frame-Options": "DENY",
@@ -48,7 +52,10 @@ class Guard:
             "Cross-Origin-Opener-Policy": "same-origin",
             "Cross-Origin-Resource-Policy": "same-origin",
             "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
+            **({"Strict-Transport-Security": f"max-age={HSTS_S}"} if safe else {}),
         }
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        self._names = frozenset(name for name, _ in self._headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or pass on with the headers."""
@@ -67,11 +74,8 @@ class Guard:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                found = MutableHeaders(scope=message)
-                for name, value in self._headers.items():
-                    found[name] = value
-                if "cache-control" not in found:
-                    found["Cache-Control"] = "no-store"
+                found = [pair for pair in message["headers"] if pair[0] not in self._names] + self._headers
+                message["headers"] = found if any(name == b"cache-control" for name, _ in found) else [*found, _NOT_KEPT]
             await send(message)
 
         answer: Any = problem_response(*refusal) if refusal else self._app
@@ -84,9 +88,8 @@ class Guard:
             return 400, "The Host header does not name this platform. Use its own address, or add the name to server.allowed_hosts."
         if scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS:
             origin = headers.get("origin")
-            if origin is not None and urlsplit(origin).netloc.lower() != host:
-                return 403, "Requests that change something are taken from the platform's own page only, not from other sites."
-            if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+            is_foreign = headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
+            if (is_foreign or (origin is not None and urlsplit(origin).netloc.lower() != host)) and origin not in self._origins:
                 return 403, "Requests that change something are taken from the platform's own page only, not from other sites."
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > BODY_MAX or "transfer-encoding" in headers:

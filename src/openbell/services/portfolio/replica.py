@@ -3,12 +3,13 @@
 It refuses a gap: an account that missed a fill must not go on as if nothing had happened.
 """
 
-from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from math import floor
 from typing import Any
 
 import msgspec
+import numpy as np
 from msgspec.structs import replace
 
 from openbell.errors import JournalError
@@ -16,11 +17,11 @@ from openbell.model import enums
 from openbell.model.money import to_minor
 from openbell.model.time import MILLISECOND
 from openbell.services.names import Names, price_of, reason_of, status_of
+from openbell.services.portfolio.curves import Curves
+from openbell.services.portfolio.shelves import Shelves
 from openbell.services.views import Fill, Order, StrategyState
 
-#: What is kept for whoever asks; the journal has everything.
-ORDERS_KEPT = 2_000
-FILLS_KEPT = 1_000
+#: Points of the equity curve that are kept.
 POINTS_KEPT = 8_000
 
 #: A kind of thing shown (the channel of the stream), and the thing.
@@ -61,12 +62,14 @@ class State(msgspec.Struct, array_like=True):
     signaled: dict[int, int]
     fills: list[Fill]
     points: list[tuple[int, float]]
+    curves: dict[str, list[tuple[int, float]]] = {}
+    prices: list[float] = []
 
 
 class Replica:
-    """Accounts, orders, fills and the equity curve of a run, after `index` commands."""
+    """Accounts, orders, fills and equity curves of a run, after `index` commands; `own` are the accounts that may be users'."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, own: Collection[int] = ()) -> None:
         self.names = names
         self.index = 0
         self.ts = 0  # ns, of the latest command
@@ -74,16 +77,17 @@ class Replica:
             Book(cash := to_minor(item.cash, names.plan.currency), cash, "active" if item.enabled else "paused")
             for item in names.plan.assignments
         ]
-        self.orders: dict[str, Order] = {}
+        self.shelves = Shelves(names, own)
         self._signaled: dict[int, int] = {}  # order id -> the type that was asked for, before protection made a limit order of it
-        self.fills: deque[Fill] = deque(maxlen=FILLS_KEPT)
         self.points: list[tuple[int, float]] = []
+        self.curves = Curves(names, own)
 
     def snapshot(self) -> bytes:
         """Everything, for `restore`."""
-        return msgspec.msgpack.encode(
-            State(self.index, self.ts, self.books, list(self.orders.values()), self._signaled, list(self.fills), self.points)
-        )
+        orders, fills = self.shelves.all()
+        curves = {self.names.strategies[index]: points for index, points in self.curves.points.items()}
+        state = State(self.index, self.ts, self.books, orders, self._signaled, fills, self.points, curves, self.curves.prices)
+        return msgspec.msgpack.encode(state)
 
     def restore(self, snapshot: bytes) -> None:
         """Go on from a snapshot of the same plan. JournalError when it is none."""
@@ -92,8 +96,10 @@ class Replica:
         except msgspec.DecodeError as error:
             raise JournalError(f"the snapshot of a portfolio cannot be read ({error})", "one of this version", "build it anew") from None
         self.index, self.ts, self.books, self._signaled, self.points = known.index, known.ts, known.books, known.signaled, known.points
-        self.orders = {order.id: order for order in known.orders}
-        self.fills = deque(known.fills, maxlen=FILLS_KEPT)
+        self.shelves.restore(known.orders, known.fills)
+        self.curves.prices = known.prices or self.curves.prices
+        for index in self.curves.points:
+            self.curves.points[index] = known.curves.get(self.names.strategies[index], [])
 
     def apply(self, first: int, commands: Any) -> list[Shown]:
         """Take commands, the first of which has this index in the run; returns what changed. JournalError when one is missing before it."""
@@ -105,10 +111,17 @@ class Replica:
         self.index += len(fresh)
         self.ts = int(fresh[-1]["ts"])
         shown: list[Shown] = []
-        for command in fresh[fresh["kind"] != enums.CANDLE]:
-            handler = _HANDLERS.get(int(command["kind"]))
+        rows, priced = np.flatnonzero(fresh["kind"] != enums.CANDLE), 0
+        for row, command in zip(rows.tolist(), fresh[rows], strict=True):
+            kind = int(command["kind"])
+            handler = _HANDLERS.get(kind)
+            if kind == enums.EQUITY and self.curves.points:
+                self.curves.price(fresh[priced:row])
+                priced = row
             if handler is not None:
                 handler(self, command, shown)
+        if self.curves.points:
+            self.curves.price(fresh[priced:])
         return shown
 
     def _on_signal(self, command: Any, shown: list[Shown]) -> None:
@@ -121,9 +134,10 @@ class Replica:
 
     def _on_order(self, command: Any, shown: list[Shown]) -> None:
         """A new status, price or quantity."""
-        order = self.orders.get(self.names.order_id(command["order_id"]))
+        shelf = self.shelves.of[command["strategy"]]
+        order = shelf.orders.get(self.names.order_id(command["order_id"]))
         if order is None:
-            order = self._keep(self.names.order(command, self._signaled.pop(int(command["order_id"]), int(command["order_type"]))))
+            order = shelf.keep(self.names.order(command, self._signaled.pop(int(command["order_id"]), int(command["order_type"]))))
             if command["status"] == enums.DENIED:
                 self.books[command["strategy"]].denials += 1
         else:
@@ -135,19 +149,14 @@ class Replica:
                 order.quantity = self.names.units(command["instrument"], int(command["quantity"]))
         shown.append(("orders", replace(order)))
 
-    def _keep(self, order: Order) -> Order:
-        if len(self.orders) >= ORDERS_KEPT:
-            open_status = ("submitted", "accepted", "partially_filled")
-            del self.orders[next((key for key, old in self.orders.items() if old.status not in open_status), next(iter(self.orders)))]
-        return self.orders.setdefault(order.id, order)
-
     def _on_fill(self, command: Any, shown: list[Shown]) -> None:
         book, instrument = self.books[command["strategy"]], int(command["instrument"])
         self._post(book, book.holdings.setdefault(instrument, Holding()), command)
         fill = self.names.fill(command)
-        self.fills.append(fill)
+        shelf = self.shelves.of[command["strategy"]]
+        shelf.fills.append(fill)
         shown.append(("fills", fill))
-        order = self.orders.get(fill.order_id)
+        order = shelf.orders.get(fill.order_id)
         if order is not None:
             order.status, order.ts = status_of(command), fill.ts
             order.filled = self.names.units(instrument, int(command["filled"]))
@@ -178,7 +187,19 @@ class Replica:
         self.points.append(point)
         if len(self.points) > POINTS_KEPT:
             self.points = self.points[: POINTS_KEPT // 2 : 2] + self.points[POINTS_KEPT // 2 :]
+        for index in self.curves.points:
+            if self.books[index].orders:
+                self.curves.add(index, point[0], self._worth(index))
         shown.append(("equity", point))
+
+    def _worth(self, index: int) -> float:
+        """What an account is worth at the latest candles; before the first candle what it holds is worth what it cost."""
+        book, names = self.books[index], self.names
+        worth = names.money(book.cash)
+        for instrument, held in book.holdings.items():
+            price = self.curves.prices[instrument]
+            worth += names.units(instrument, held.quantity) * price if price else names.money(held.cost)
+        return worth
 
     def _on_state(self, command: Any, shown: list[Shown]) -> None:
         book = self.books[command["strategy"]]

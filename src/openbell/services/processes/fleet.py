@@ -40,14 +40,22 @@ class Member:
     log: Path
 
 
+#: Where a service serves gRPC, in its environment.
+RPC = {"alerts": "OPENBELL_GRPC__ALERTS_ADDR", "gateway": "OPENBELL_GRPC__ADDR"}
+
+
 class Fleet:
-    """Starts `openbell serve` with a settings file (None: where it looks by itself), an environment, and a folder for what it keeps."""
+    """Starts `openbell serve` with a settings file (None: where it looks by itself), an environment, and a folder for what it keeps.
+
+    Where the environment does not say where gRPC is served, it is on free ports. Others find the first of each service.
+    """
 
     def __init__(self, config: Path | None, folder: Path, environment: Mapping[str, str]) -> None:
         self.members: dict[str, Member] = {}
         self._config = [] if config is None else ["--config", str(config)]
         self._folder = folder
-        self._environment = {**environment, LAUNCHER: str(os.getpid())}
+        own = {name: f"127.0.0.1:{free_port()}" for name in RPC.values()}
+        self._environment = {**own, **environment, LAUNCHER: str(os.getpid())}
 
     def start(self, service: str, *arguments: str, name: str = "") -> Member:
         """Start a process; it may take a moment until it is healthy."""
@@ -60,10 +68,15 @@ class Fleet:
         ]  # fmt: skip
         with log.open("ab") as output:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self._environment, start_new_session=True
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self._own(service, name), start_new_session=True
             )
         self.members[name] = Member(name, service, arguments, process, port, log)
         return self.members[name]
+
+    def _own(self, service: str, name: str) -> dict[str, str]:
+        """The environment of a process: two of a service cannot listen on the same port."""
+        is_first = next((member.name for member in self.members.values() if member.service == service), name) == name
+        return self._environment if is_first or service not in RPC else {**self._environment, RPC[service]: "127.0.0.1:0"}
 
     def start_again(self) -> list[str]:
         """Start every process that has ended by itself; returns their names."""

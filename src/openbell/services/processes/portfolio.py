@@ -10,6 +10,7 @@ from openbell.adapters.buses.base import Start
 from openbell.adapters.stores.database import Database
 from openbell.adapters.stores.progress import Advance, Progress, move, read_progress
 from openbell.errors import JournalError
+from openbell.services.gateway.owners import own_accounts
 from openbell.services.portfolio.service import PortfolioService
 from openbell.services.processes.process import Process
 from openbell.services.service import Service
@@ -71,7 +72,7 @@ class Keeper(Service):
 async def build(process: Process) -> None:
     """Follow every trader from where the database stands."""
     database = process.database()
-    portfolio = PortfolioService(process.bus, process.plans, lambda _: None)
+    portfolio = PortfolioService(process.bus, process.plans, lambda _: None, own=own_accounts(process.settings))
     known, start = await take_up(process, portfolio, database)
     keeper = Keeper(portfolio, database, known, await identity_of(process))
     process.services += [portfolio, keeper, DecisionReader(process.bus, process.edge, process.plans, start, "portfolio", keeper.settle)]

@@ -100,6 +100,10 @@ class Process:
         """How its services stand."""
         return [service.view() for service in self.services]
 
+    def is_well(self) -> bool:
+        """Whether every service runs, or has come to its end."""
+        return all(service.state in ("running", "done") for service in self.services)
+
     def metrics_text(self) -> bytes:
         """Its metrics, with what the services count by themselves brought up to date."""
         for service in self.supervisor.services:

@@ -13,18 +13,18 @@ import structlog
 from openbell.adapters.buses.base import Bus
 from openbell.adapters.messages.alerts import Alert, decode_alert
 from openbell.adapters.messages.market import decode_candles
+from openbell.adapters.stores.alert_rows import spec_of
 from openbell.errors import DataError
 from openbell.model.time import MILLISECOND
 from openbell.services.names import Names
 from openbell.services.processes.edge import Edge
+from openbell.services.processor.roster import Roster
 from openbell.services.processor.speed_layer import SpeedLayer
 from openbell.services.service import Service
 from openbell.services.topics.names import CANDLES, OPEN_CANDLES, PRICES, SERVICES, VIEWS
 from openbell.services.views import Alert as AlertView
 from openbell.services.views import Candle, PlacedPrice, ServiceView
 
-#: After so many seconds without a word a process counts as gone.
-SILENT_S = 5.0
 #: Alerts that are remembered, so that what is told again is not shown again.
 KNOWN_MAX = 10_000
 
@@ -41,7 +41,7 @@ class DisplayReader(Service):
         self._bus = bus
         self._edge = edge
         self._layer = layer
-        self._roster: dict[str, tuple[float, list[ServiceView]]] = {}
+        self._roster = Roster()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -71,18 +71,11 @@ class DisplayReader(Service):
         self._bus.publish(OPEN_CANDLES, candle, key)
 
     def _services(self, process: str, payload: bytes) -> None:
-        self._roster[process] = monotonic(), msgspec.json.decode(payload, type=list[ServiceView])
+        self._roster.hear(process, payload, monotonic())
 
     def services(self) -> list[ServiceView]:
         """The services of all processes that were heard of; a silent one has failed."""
-        now, shown = monotonic(), []
-        for process, (heard, views) in sorted(self._roster.items()):
-            for view in views:
-                if now - heard > SILENT_S and view.state != "stopped":
-                    view = msgspec.structs.replace(view, state="failed", failure=f"nothing heard of it for {now - heard:.0f} s")
-                is_alone = sum(view.name == other.name for _, others in self._roster.values() for other in others) == 1
-                shown.append(view if is_alone else msgspec.structs.replace(view, name=f"{process} {view.name}"))
-        return shown
+        return self._roster.views(monotonic())
 
     @property
     def detail(self) -> str:
@@ -156,7 +149,7 @@ class AlertReader(Service):
             subscription.close()
 
     async def _show(self, alert: Alert) -> None:
-        key = alert.id, alert.ts_triggered
+        key = alert.id, alert.number or alert.ts_triggered
         if key in self._known:
             return
         self._known[key] = None
@@ -169,9 +162,14 @@ class AlertReader(Service):
 
 def alert_view(alert: Alert) -> AlertView:
     """An alert as it is shown."""
-    triggered = (alert.ts_triggered // MILLISECOND, alert.triggered_price) if alert.ts_triggered else (None, None)
+    owner = int(alert.user) if alert.user.isascii() and alert.user.isdigit() else 0
     return AlertView(
-        alert.id, alert.symbol, alert.condition, alert.target_price, alert.status, alert.ts_created // MILLISECOND, *triggered
+        id=alert.id, owner=owner, symbol=alert.symbol, condition=alert.condition, target_price=alert.target_price,
+        status=alert.status, ts_created=alert.ts_created // MILLISECOND,
+        ts_triggered=alert.ts_triggered // MILLISECOND if alert.ts_triggered else None,
+        triggered_price=alert.triggered_price or None, triggered_value=alert.value if alert.number else alert.triggered_price or None,
+        number=alert.number or int(alert.ts_triggered > 0), mode="every" if alert.repeat else "once", spec=spec_of(alert.spec),
+        note=alert.note,
     )  # fmt: skip
 
 

@@ -11,6 +11,8 @@ TICKS = "stock-prices"
 REQUESTS = "requests"
 #: `Decided`: what the kernel told the outside, in order, never dropped.
 COMMANDS = "commands"
+#: `Journaled` events of the trader, in order, never dropped; for who has to know the place of each event in the run.
+JOURNALED = "journaled"
 #: `Price` by symbol: only the newest matters.
 PRICES = "prices"
 #: `Candle` that is still open, by symbol and timeframe: only the newest matters.
@@ -44,6 +46,7 @@ def topics(buffer: int) -> tuple[Topic, ...]:
         Topic(TICKS, Overflow.BLOCK, buffer),
         Topic(REQUESTS, Overflow.BLOCK, buffer),
         Topic(COMMANDS, Overflow.BLOCK, buffer),
+        Topic(JOURNALED, Overflow.BLOCK, buffer),
         Topic(PRICES, Overflow.CONFLATE, buffer),
         Topic(OPEN_CANDLES, Overflow.CONFLATE, buffer),
         Topic(VIEWS, Overflow.BLOCK, buffer),

@@ -1,9 +1,13 @@
 """How far the sources of a symbol's ticks have been taken. What a source says again is known by its place in the source's order."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from openbell.adapters.messages.ticks import Part
 from openbell.services.trader.intake import EventArray
+
+if TYPE_CHECKING:
+    from openbell.adapters.messages.ticks import Part
 
 #: (Epoch, place of the event that comes next) by source.
 Reached = dict[str, tuple[int, int]]
@@ -15,7 +19,7 @@ class Places:
     def __init__(self, reached: Reached | None = None) -> None:
         self.reached: Reached = dict(reached or {})
 
-    def fresh(self, part: Part) -> EventArray:
+    def fresh(self, part: "Part") -> EventArray:
         """The events of a message that were not taken yet; they count as taken from now on."""
         epoch, place = self.reached.get(part.source, (part.epoch, 0))
         if part.epoch < epoch or not len(part.events):

@@ -58,8 +58,11 @@ class Shares(Generic[Own]):
         self._looks = 0
         self._identity = b""
 
-    async def run(self, take: Callable[[Sequence[Message]], Awaitable[None]], keep: Callable[[], Awaitable[None]]) -> None:
-        """Read until cancelled: `take` gets messages, of which `fresh` says what they are to do; `keep` stores what they did."""
+    async def run(self, take: Callable[[Sequence[Message]], Awaitable[None]], keep: Callable[[], Awaitable[bool | None]]) -> None:
+        """Read until cancelled: `take` gets messages, of which `fresh` says what they are to do; `keep` stores what they did.
+
+        When `keep` says False it has left that for later, and nothing is acknowledged.
+        """
         subscription: Any = self._market.subscribe(self._topic, self._group)
         self._subscription = subscription
         if self._market.KEEPS_HISTORY:
@@ -71,8 +74,8 @@ class Shares(Generic[Own]):
             while (messages := await paced.take()) is not None:
                 await take([*self.again(), *messages])
                 if not messages:
-                    await keep()
-                    if not self._again:
+                    is_kept = await keep()
+                    if is_kept is not False and not self._again:
                         paced.ack()
                     await self._follow()
                     await self._look_ahead()
@@ -98,9 +101,9 @@ class Shares(Generic[Own]):
     def __iter__(self) -> Iterator[Share[Own]]:
         return iter(self._shares.values())
 
-    def unstored(self) -> list[Share[Own]]:
-        """Those of which something was taken since they were stored."""
-        return [share for share in self if share.offset != share.stored.position]
+    def unstored(self, has_news: Callable[[Own], bool] = lambda _: False) -> list[Share[Own]]:
+        """Those of which something was taken since they were stored, or of which the reader has something to store anyway."""
+        return [share for share in self if share.offset != share.stored.position or has_news(share.own)]
 
     async def store(self, share: Share[Own], state: bytes, write: Callable[[Advance], None]) -> bool:
         """Have the effect of what was taken of a share written, in a thread. False when another process has taken it over: it is gone."""
@@ -118,7 +121,7 @@ class Shares(Generic[Own]):
         share.stored, share.taken = advance.after, []
         return True
 
-    async def stop(self, keep: Callable[[], Awaitable[None]]) -> None:
+    async def stop(self, keep: Callable[[], Awaitable[bool | None]]) -> None:
         """Store what is left, and acknowledge it."""
         if self._shares:
             await keep()

@@ -1,14 +1,6 @@
-"""Compiling the kernel in a process of its own, so that a service never holds the compiler's memory.
+"""The kernel of a plan, compiled before it is first run."""
 
-The first time a plan is run its code is compiled into the user's cache, which takes 10 to 20 seconds and 150 MB; loading it from there
-takes half a second. A marker beside the compiled code says that it is there; should it lie, the service compiles by itself.
-"""
-
-import contextlib
-import subprocess
-import sys
 from hashlib import blake2b
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -17,26 +9,19 @@ from openbell.engine.engine import Engine
 from openbell.engine.plan import Plan
 from openbell.model import enums
 from openbell.model.events import EVENT
-from openbell.model.jit import INTERPRETED, cache_folder
+from openbell.services.compiling import compile_apart, is_compiled
 from openbell.services.trader.recovery import source_of
 
 
 def prepare(plan: Plan) -> bool:
     """See that the kernel of a plan is compiled; returns whether it had to be."""
-    text = msgspec.json.encode(plan.to_dict())
-    if INTERPRETED or is_prepared(plan):
-        return False
     code = "import sys; from openbell.services.trader.prepare import compile_plan; compile_plan(sys.stdin.buffer.read())"
-    done = subprocess.run([sys.executable, "-c", code], input=text, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-    if done.returncode == 0:
-        with contextlib.suppress(OSError):  # without the cache everything works, slower
-            _marker(plan).touch()
-    return True
+    return compile_apart(_name(plan), code, msgspec.json.encode(plan.to_dict()))
 
 
 def is_prepared(plan: Plan) -> bool:
     """Whether the kernel of a plan has been compiled by this code."""
-    return _marker(plan).exists()
+    return is_compiled(_name(plan))
 
 
 def compile_plan(text: bytes) -> None:
@@ -46,6 +31,6 @@ def compile_plan(text: bytes) -> None:
     Engine(Plan.from_dict(msgspec.json.decode(text))).run(event)
 
 
-def _marker(plan: Plan) -> Path:
+def _name(plan: Plan) -> str:
     text = msgspec.json.encode(plan.to_dict()) + source_of(plan).encode()
-    return cache_folder() / f"prepared-{blake2b(text, digest_size=8).hexdigest()}"
+    return blake2b(text, digest_size=8).hexdigest()

@@ -20,7 +20,7 @@ from openbell.errors import UsageError
 from openbell.model import enums
 from openbell.services.plans import MAIN
 from openbell.services.service import Service
-from openbell.services.topics.names import COMMANDS, REQUESTS, TICKS
+from openbell.services.topics.names import COMMANDS, JOURNALED, REQUESTS, TICKS
 from openbell.services.trader.intake import concatenated
 from openbell.services.trader.trader import Trader
 
@@ -43,6 +43,14 @@ class Decided:
     trader: str = MAIN
     run: str = ""
     offset: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Journaled:
+    """Events that are in the journal, and the place of the first in the order of the run; their own `seq` says nothing."""
+
+    first: int
+    events: EventArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +124,7 @@ class TraderService(Service):
         """Step what fits into one batch; returns the messages that are left."""
         began = perf_counter()
         parts: list[EventArray] = []
-        asked: list[tuple[Asked, int]] = []
+        asked: list[tuple[Asked, int, bool]] = []
         cursor, seq, taken = None, self.trader.seq, 0
         for message in messages:
             taken += 1
@@ -124,23 +132,27 @@ class TraderService(Service):
                 parts.append(message.payload.events)
                 cursor = message.payload.cursor or cursor  # replies of a broker leave it
                 seq += len(message.payload.events)
-            elif self._is_new(message.payload, seq + 1):
-                parts.append(message.payload.event)
-                seq += 1
-                asked.append((message.payload, seq))
+            elif at := self._place(message.payload, seq + 1):
+                if at == seq + 1:
+                    parts.append(message.payload.event)
+                asked.append((message.payload, at, at <= seq))
+                seq = max(seq, at)
             if seq - self.trader.seq >= EVENTS_MAX:
                 break
         if parts:
-            await self._commit(concatenated(parts), cursor)
+            events, first = concatenated(parts), self.trader.seq + 1
+            await self._commit(events, cursor)
+            if self._bus.has_subscribers(JOURNALED):
+                await self._bus.send(JOURNALED, Journaled(first, events))
             if cursor and self._on_journaled is not None:
                 self._on_journaled(cursor)
             await self._hand_out()
-            for request, at in asked:
-                _answer(request, Answer(at, self.trader.commands, False))
             count = sum(map(len, parts))
             self.processed += count
             self._lag = perf_counter() - began
             self._on_step(count, self._lag)
+        for request, at, is_repeated in asked:
+            _answer(request, Answer(at, self.trader.commands, is_repeated))
         return messages[taken:]
 
     async def _commit(self, events: EventArray, cursor: bytes | None) -> None:
@@ -164,22 +176,24 @@ class TraderService(Service):
         """The first `count` commands of the run are safe with the others."""
         await self._in_thread(self.trader.confirm, count)
 
-    def _is_new(self, request: Asked, seq: int) -> bool:
-        """Whether the request is to be carried out; one whose key is known is answered as the first time."""
+    def _place(self, request: Asked, seq: int) -> int:
+        """Where the event of a request stands: at `seq` when it is to be carried out, further back when its key is known.
+
+        What the key was used for before is answered as the first time, when that has been carried out: it may be of this very batch.
+        0 for a request that is refused.
+        """
         if request.key == 0:
-            return True
-        body = _body(request.event)
+            return seq
         known = self._keys.get(request.key)
         if known is None:
             self.remember(request.event, seq)
-            return True
-        if known[1] != body:
-            error = UsageError("the idempotency key was used for another order", "the same order", "take a new key")
-            if not request.reply.done():
-                request.reply.set_exception(error)
-        else:
-            _answer(request, Answer(known[0], self.trader.commands, True))
-        return False
+            return seq
+        if known[1] == _body(request.event):
+            return known[0]
+        error = UsageError("the idempotency key was used for another order", "the same order", "take a new key")
+        if not request.reply.done():
+            request.reply.set_exception(error)
+        return 0
 
     def catch_up(self, batch: Batch) -> None:
         """Note the keys of the requests that the journal holds."""

@@ -73,10 +73,20 @@ CREATE TABLE IF NOT EXISTS users (
     password_hash TEXT NOT NULL,
     role TEXT NOT NULL,
     created BIGINT NOT NULL,
+    display_name TEXT DEFAULT '' NOT NULL,
+    time_zone TEXT DEFAULT 'UTC' NOT NULL,
+    disabled BIGINT,
+    totp BLOB,
+    totp_new BLOB,
+    totp_step BIGINT DEFAULT '0' NOT NULL,
+    setup_hash BLOB,
+    setup_expires BIGINT,
+    signed_in BIGINT,
+    failed BIGINT DEFAULT '0' NOT NULL,
     PRIMARY KEY (id),
-    UNIQUE (name),
-    UNIQUE (email)
+    UNIQUE (name)
 );
+CREATE UNIQUE INDEX IF NOT EXISTS users_by_setup ON users (setup_hash);
 CREATE TABLE IF NOT EXISTS alerts (
     id INTEGER NOT NULL,
     user_id INTEGER,
@@ -87,14 +97,45 @@ CREATE TABLE IF NOT EXISTS alerts (
     created BIGINT NOT NULL,
     triggered_ts BIGINT,
     triggered_price DOUBLE,
-    told BIGINT,
     revision BIGINT DEFAULT '0' NOT NULL,
+    spec TEXT DEFAULT '' NOT NULL,
+    mode TEXT DEFAULT 'once' NOT NULL,
+    cooldown_s DOUBLE DEFAULT '0' NOT NULL,
+    hysteresis DOUBLE DEFAULT '0' NOT NULL,
+    expires BIGINT,
+    schedule TEXT DEFAULT '' NOT NULL,
+    note TEXT DEFAULT '' NOT NULL,
+    armed BIGINT,
+    fired BIGINT DEFAULT '0' NOT NULL,
+    triggered_value DOUBLE,
     PRIMARY KEY (id),
     FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
 );
-CREATE INDEX IF NOT EXISTS alerts_by_symbol ON alerts (symbol, status);
+CREATE INDEX IF NOT EXISTS alerts_by_symbol ON alerts (symbol, status, id);
 CREATE INDEX IF NOT EXISTS alerts_by_revision ON alerts (revision);
-CREATE INDEX IF NOT EXISTS alerts_untold ON alerts (symbol, id) WHERE status = 'triggered' AND told IS NULL;
+CREATE INDEX IF NOT EXISTS alerts_by_owner ON alerts (coalesce(user_id, 0), id);
+CREATE TABLE IF NOT EXISTS alert_events (
+    alert_id INTEGER NOT NULL,
+    number BIGINT NOT NULL,
+    seq BIGINT NOT NULL,
+    user_id INTEGER,
+    symbol TEXT NOT NULL,
+    condition TEXT NOT NULL,
+    target_price DOUBLE NOT NULL,
+    spec TEXT NOT NULL,
+    note TEXT NOT NULL,
+    ts BIGINT NOT NULL,
+    value DOUBLE NOT NULL,
+    price DOUBLE,
+    reader TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    told BIGINT,
+    PRIMARY KEY (alert_id, number),
+    FOREIGN KEY(alert_id) REFERENCES alerts (id) ON DELETE CASCADE
+);
+CREATE UNIQUE INDEX IF NOT EXISTS alert_events_by_seq ON alert_events (seq);
+CREATE INDEX IF NOT EXISTS alert_events_by_owner ON alert_events (coalesce(user_id, 0), seq);
+CREATE INDEX IF NOT EXISTS alert_events_untold ON alert_events (seq) WHERE told IS NULL;
 CREATE TABLE IF NOT EXISTS intents (
     reader TEXT NOT NULL,
     run TEXT NOT NULL,
@@ -116,4 +157,146 @@ CREATE TABLE IF NOT EXISTS answers (
     PRIMARY KEY (reader, number)
 );
 CREATE INDEX IF NOT EXISTS answers_by_order ON answers (client_order_id);
-INSERT OR IGNORE INTO alembic_version VALUES ('0004');
+CREATE TABLE IF NOT EXISTS sessions (
+    id TEXT NOT NULL,
+    hash BLOB NOT NULL,
+    user_id INTEGER NOT NULL,
+    created BIGINT NOT NULL,
+    used BIGINT NOT NULL,
+    proved BIGINT NOT NULL,
+    address TEXT NOT NULL,
+    PRIMARY KEY (id),
+    UNIQUE (hash),
+    FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
+);
+CREATE INDEX IF NOT EXISTS sessions_by_user ON sessions (user_id);
+CREATE INDEX IF NOT EXISTS sessions_by_use ON sessions (used);
+CREATE TABLE IF NOT EXISTS tickets (
+    hash BLOB NOT NULL,
+    origin TEXT NOT NULL,
+    expires BIGINT NOT NULL,
+    PRIMARY KEY (hash)
+);
+CREATE INDEX IF NOT EXISTS tickets_by_end ON tickets (expires);
+CREATE TABLE IF NOT EXISTS api_keys (
+    id TEXT NOT NULL,
+    user_id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    hash BLOB NOT NULL,
+    scopes TEXT NOT NULL,
+    created BIGINT NOT NULL,
+    expires BIGINT,
+    used BIGINT,
+    revoked BIGINT,
+    PRIMARY KEY (id),
+    FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
+);
+CREATE INDEX IF NOT EXISTS api_keys_by_user ON api_keys (user_id);
+CREATE TABLE IF NOT EXISTS user_accounts (
+    user_id INTEGER NOT NULL,
+    account TEXT NOT NULL,
+    created BIGINT NOT NULL,
+    PRIMARY KEY (user_id),
+    FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE,
+    UNIQUE (account)
+);
+CREATE TABLE IF NOT EXISTS audit (
+    number BIGINT NOT NULL,
+    ts BIGINT NOT NULL,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    address TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    hash BLOB NOT NULL,
+    PRIMARY KEY (number)
+);
+CREATE INDEX IF NOT EXISTS audit_by_time ON audit (ts);
+CREATE TRIGGER IF NOT EXISTS audit_no_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'rows of the audit log stay as they are'); END;
+CREATE TRIGGER IF NOT EXISTS audit_no_delete BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'rows of the audit log stay as they are'); END;
+CREATE TABLE IF NOT EXISTS channels (
+    id INTEGER NOT NULL,
+    user_id INTEGER,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    url BLOB NOT NULL,
+    shown TEXT NOT NULL,
+    events TEXT NOT NULL,
+    minimum INTEGER NOT NULL,
+    quiet TEXT NOT NULL,
+    zone TEXT NOT NULL,
+    house BOOLEAN NOT NULL,
+    enabled BOOLEAN NOT NULL,
+    status TEXT NOT NULL,
+    error TEXT NOT NULL,
+    failures INTEGER NOT NULL,
+    sent BIGINT,
+    created BIGINT NOT NULL,
+    changed BIGINT NOT NULL,
+    PRIMARY KEY (id),
+    FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
+);
+CREATE UNIQUE INDEX IF NOT EXISTS channels_by_owner ON channels (coalesce(user_id, 0), name);
+CREATE TABLE IF NOT EXISTS templates (
+    id INTEGER NOT NULL,
+    user_id INTEGER,
+    event TEXT NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (id),
+    FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
+);
+CREATE UNIQUE INDEX IF NOT EXISTS templates_by_owner ON templates (coalesce(user_id, 0), event);
+CREATE TABLE IF NOT EXISTS notifications (
+    number INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    user_id INTEGER,
+    event TEXT NOT NULL,
+    severity INTEGER NOT NULL,
+    ts BIGINT NOT NULL,
+    payload TEXT NOT NULL,
+    created BIGINT NOT NULL,
+    PRIMARY KEY (number),
+    UNIQUE (id),
+    FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
+);
+CREATE INDEX IF NOT EXISTS notifications_by_owner ON notifications (coalesce(user_id, 0), number);
+CREATE INDEX IF NOT EXISTS notifications_by_time ON notifications (created);
+CREATE TABLE IF NOT EXISTS deliveries (
+    notification INTEGER NOT NULL,
+    channel INTEGER NOT NULL,
+    severity INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    due BIGINT NOT NULL,
+    error TEXT NOT NULL,
+    digest INTEGER,
+    updated BIGINT NOT NULL,
+    PRIMARY KEY (notification, channel),
+    FOREIGN KEY(notification) REFERENCES notifications (number) ON DELETE CASCADE,
+    FOREIGN KEY(channel) REFERENCES channels (id) ON DELETE CASCADE
+);
+CREATE INDEX IF NOT EXISTS deliveries_waiting ON deliveries (channel, severity, due, notification) WHERE state = 'waiting';
+CREATE INDEX IF NOT EXISTS deliveries_dropped ON deliveries (channel) WHERE state = 'dropped' AND digest IS NULL;
+CREATE INDEX IF NOT EXISTS deliveries_by_digest ON deliveries (digest) WHERE digest IS NOT NULL;
+CREATE INDEX IF NOT EXISTS deliveries_by_channel ON deliveries (channel, notification);
+CREATE TABLE IF NOT EXISTS alert_requests (
+    user_id INTEGER NOT NULL,
+    request TEXT NOT NULL,
+    body BLOB NOT NULL,
+    alert_id INTEGER NOT NULL,
+    created BIGINT NOT NULL,
+    PRIMARY KEY (user_id, request),
+    FOREIGN KEY(alert_id) REFERENCES alerts (id) ON DELETE CASCADE
+);
+CREATE INDEX IF NOT EXISTS alert_requests_by_time ON alert_requests (created);
+CREATE INDEX IF NOT EXISTS alert_requests_by_alert ON alert_requests (alert_id);
+CREATE TABLE IF NOT EXISTS recovery_codes (
+    user_id INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    created BIGINT NOT NULL,
+    used BIGINT,
+    PRIMARY KEY (user_id, hash),
+    FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
+);
+INSERT OR IGNORE INTO alembic_version VALUES ('0009');
