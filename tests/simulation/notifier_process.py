@@ -23,9 +23,14 @@ def assembly(folder):
     return made
 
 
+async def nothing(known):
+    """No sources: what is told is put into the intake by hand."""
+    return []
+
+
 async def main(folder, count):
     parts = assembly(folder)
-    service = parts.service("reader", lambda known: [])
+    service = parts.service("reader", nothing)
     await service.start()
     working = asyncio.create_task(service.run())
     known = parts.outbox.progress("reader").position

@@ -1,6 +1,6 @@
 """The parts of a notifier put together over one database, as the settings have it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING
@@ -43,7 +43,7 @@ class Assembly:
         self._lease: Lease | None = None
 
     def service(
-        self, reader: str, sources: Callable[[Progress], Sequence[Source]], always: Sequence[Source] = (), lease: str = ""
+        self, reader: str, sources: Callable[[Progress], Awaitable[Sequence[Source]]], always: Sequence[Source] = (), lease: str = ""
     ) -> NotifierService:
         """The service; see there. `lease` names that of the processes that share the database, empty when there is only one."""
         self._lease = Lease(self.database, lease) if lease else None

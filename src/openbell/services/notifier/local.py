@@ -58,6 +58,7 @@ class LocalNotifier(Service):
             parts = self._open()
             if ChannelStore(parts.database).any_enabled():
                 self._known = parts.outbox.progress(self._reader)
+                parts.intake.put([], self._known.position)
 
     @property
     def follows(self) -> bool:
@@ -111,7 +112,7 @@ class LocalNotifier(Service):
                 self._inner = self._parts.service(self._reader, partial(self._sources, self._parts))
             return self._parts
 
-    def _sources(self, parts: Assembly, _: Progress) -> list[Source]:
+    async def _sources(self, parts: Assembly, _: Progress) -> list[Source]:
         decisions = Decisions(self._bus, parts.intake, {MAIN: self._trading}, _behind, self._run)
         decisions.listen()
         alerts = AlertTable(AlertStore(parts.database), parts.outbox, parts.deliverer.wake)

@@ -1,9 +1,8 @@
 """The notifier beside the alerts of a platform in several processes: any number of them may run, one of which tells."""
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from openbell.adapters.buses.base import Start
 from openbell.adapters.stores.progress import Progress
 from openbell.services.names import Names
 from openbell.services.notifier.alert_topic import AlertTopic
@@ -17,6 +16,7 @@ from openbell.services.trader.decisions import DecisionReader
 from openbell.services.trader.service import Decided
 
 if TYPE_CHECKING:
+    from openbell.adapters.buses.base import LogBus
     from openbell.services.processes.process import Process
 
 
@@ -29,13 +29,16 @@ def remote_notifier(process: "Process") -> NotifierService:
     return parts.service(reader, partial(_sources, process, parts, heard), [alerts, heard], edge.name("notifier"))
 
 
-def _sources(process: "Process", parts: Assembly, heard: RemoteServices, known: Progress) -> list[Source]:
+async def _sources(process: "Process", parts: Assembly, heard: RemoteServices, known: Progress) -> list[Source]:
     """Of the one who tells. The first time, what is decided from then on counts."""
+    market, position = process.edge.market, known.position
+    if market.KEEPS_HISTORY and not known.state:
+        position = (await cast("LogBus", market).ends(process.edge.name(COMMANDS)))[0]
+        parts.intake.put([], position)
     traders = {trader: TradingNews(Names(plan, "" if trader == MAIN else trader)) for trader, plan in process.plans.items()}
-    start: Start = {0: known.position} if known.state else "new"
     decisions = Decisions(process.bus, parts.intake, traders, _behind)
     decisions.listen()
-    follower = DecisionReader(process.bus, process.edge, process.plans, start)
+    follower = DecisionReader(process.bus, process.edge, process.plans, {0: position})
     return [decisions, follower, Services(parts.intake, heard.views)]
 
 

@@ -47,6 +47,8 @@ log = structlog.get_logger("notifier")
 class NotifierService(Service):
     """Runs `sources` while there is a channel and this process holds the lease (None: nobody else tells), and `always` in any case.
 
+    `sources` is given how far the reader has come, without state when it has to begin anew; where it begins is put into the intake, and
+    stored before it begins, so that whoever takes over goes on from there.
     `reader` names what the intake is fed by, in the table of progress; `owner` says whose a strategy is, and may ask the database; `load`
     loads what sends, which takes a second of a core.
     """
@@ -55,7 +57,7 @@ class NotifierService(Service):
 
     def __init__(
         self, channels: ChannelStore, outbox: Outbox, deliverer: Deliverer, intake: Intake, reader: str,
-        sources: Callable[[Progress], Sequence[Source]], *, owner: Callable[[str], int] = lambda strategy: 0,
+        sources: Callable[[Progress], Awaitable[Sequence[Source]]], *, owner: Callable[[str], int] = lambda strategy: 0,
         always: Sequence[Source] = (), lease: Lease | None = None, keep_days: int = 30, load: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         super().__init__()
@@ -95,7 +97,8 @@ class NotifierService(Service):
             self._loop.call_soon_threadsafe(self.deliverer.wake)
 
     async def _prepare(self) -> None:
-        self._ready = list(self._sources(await asyncio.to_thread(self._outbox.progress, self._reader)))
+        self._ready = list(await self._sources(await asyncio.to_thread(self._outbox.progress, self._reader)))
+        await self._write_batch()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -136,6 +139,9 @@ class NotifierService(Service):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._leave()
+        await self.write_down()
+        if not await asyncio.to_thread(self._channels.any_enabled):
+            await asyncio.to_thread(self._begin_anew)
 
     def _leave(self) -> None:
         """Take what the sources still have; they are made anew when they are needed."""
@@ -161,23 +167,28 @@ class NotifierService(Service):
     async def write_down(self) -> None:
         """Write down what is there. While the database is away it waits, and what is too much is given up and counted."""
         while True:
-            if self._batch == ([], None):
-                self._batch = self.intake.take(time_ns())
-            news, position = self._batch
-            if not news and position is None:
-                return
             try:
-                count = await asyncio.to_thread(self._store, news, position)
+                if not await self._write_batch():
+                    return
             except StorageError as error:
                 self._trouble = str(error)
-                log.error("news wait to be written down", count=len(news), error=str(error))
+                log.error("news wait to be written down", count=len(self._batch[0]), error=str(error))
                 await asyncio.sleep(RETRY_S)
-                continue
-            self._batch = [], None
-            self._position = max(self._position, position or 0)
-            self.processed += count
-            if count:
-                self.deliverer.wake()
+
+    async def _write_batch(self) -> bool:
+        """Write down what is there, or what could not be written before; False when there is nothing."""
+        if self._batch == ([], None):
+            self._batch = self.intake.take(time_ns())
+        news, position = self._batch
+        if not news and position is None:
+            return False
+        count = await asyncio.to_thread(self._store, news, position)
+        self._batch = [], None
+        self._position = max(self._position, position or 0)
+        self.processed += count
+        if count:
+            self.deliverer.wake()
+        return True
 
     def _store(self, news: Sequence[News], position: int | None) -> int:
         """What is critical first, in parts, so that it is told while the rest is still written; the reader's place with the last part."""
@@ -197,6 +208,12 @@ class NotifierService(Service):
             return self._outbox.tell(news, known.advance(max(position, known.position), state=BEGUN))
         except FencedError:  # another process has gone further; what it did not say is said here
             return self._outbox.tell(news)
+
+    def _begin_anew(self) -> None:
+        """Nobody is told any more; what is decided until there is a channel again does not count."""
+        known = self._outbox.progress(self._reader)
+        with suppress(FencedError):  # another process tells already
+            self._outbox.tell([], known.advance(known.position, state=b""))
 
     def _owned(self, news: News) -> News:
         strategy = news.fields.get("strategy")

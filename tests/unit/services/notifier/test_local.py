@@ -103,6 +103,15 @@ async def test_nothing_is_opened_without_a_database(settings, tmp_path, hook):
     await service.stop()
 
 
+async def test_killed_before_anything_is_decided(settings, hook):
+    """A channel that is there when a run begins hears of all of it, also when the first decisions were not written down."""
+    make_channel(settings, hook)
+    await notifier(settings).start()  # and is killed
+    second = notifier(settings)
+    second.catch_up(0, fills(3))
+    await run_until(second, lambda: len(hook.texts) == 3)
+
+
 async def test_what_the_journal_has(settings, hook):
     """The first time nothing of it is told; from then on what was decided after the place that is stored."""
     make_channel(settings, hook)

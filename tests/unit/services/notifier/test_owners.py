@@ -40,9 +40,7 @@ async def test_each_hears_of_his_own(scene):
     """And the house of its own."""
     for name, whose in (("a", 7), ("b", 8), ("house", 0)):
         scene.channel(name, owner=whose)
-    service = NotifierService(
-        scene.channels, scene.outbox, None, None, "r", lambda known: [], owner=owners(scene, {"cross": "ann", "bands": "bob"})
-    )
+    service = NotifierService(scene.channels, scene.outbox, None, None, "r", None, owner=owners(scene, {"cross": "ann", "bands": "bob"}))
     news = [scene.news("fill", strategy=strategy) for strategy in ("cross", "bands", "manual", "user-9")]
     assert service._store([*news, scene.news("disconnect", service="feed"), scene.news("alert", owner=7)], None) == 6
     found = {}

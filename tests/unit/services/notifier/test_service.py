@@ -57,7 +57,7 @@ class Running:
         self.deliverer = Deliverer(scene.tools)
         traders = {"main": TradingNews(Names(a_plan()))}
 
-        def sources(known):
+        async def sources(known):
             decisions = Decisions(self.bus, self.intake, traders, lambda decided: decided.first + len(decided.commands), "r")
             decisions.listen()
             return [decisions, Services(self.intake, views)]
@@ -128,8 +128,10 @@ async def test_without_a_channel_nothing_is_read(scene):
         await running.bus.send(COMMANDS, killed(200))
         await until(lambda: sink.bodies)
         assert len(sink.bodies) == 1
+        assert scene.outbox.progress("notifier r").state
         scene.channels.update(0, 1, enabled=False)
         await until(lambda: not running.bus.has_subscribers(COMMANDS))
+        await until(lambda: not scene.outbox.progress("notifier r").state)  # what happens now is not told either
 
 
 async def test_a_storm_of_ten_thousand(scene):
