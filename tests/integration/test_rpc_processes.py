@@ -122,12 +122,15 @@ def test_what_the_gateway_serves(platform):
     own = metadata(people["root"], "admin")
     market = market_service_pb2_grpc.MarketDataServiceStub(channel)
     assert market.GetPrice(market_service_pb2.GetPriceRequest(symbol="BTCUSDT"), metadata=own, timeout=CALL_S).price.price > 0
-    candles = until(
-        lambda: market.GetCandles(
-            market_service_pb2.GetCandlesRequest(symbol="BTCUSDT", timeframe="1s"), metadata=own, timeout=CALL_S
-        ).candles, 60.0, "candles",
-    )  # fmt: skip
-    assert candles[0].complete
+    wanted = market_service_pb2.GetCandlesRequest(symbol="BTCUSDT", timeframe="1s")
+
+    def candles():
+        """Once one is stored beside the one that is forming."""
+        found = market.GetCandles(wanted, metadata=own, timeout=CALL_S).candles
+        return [candle.complete for candle in found] if len(found) > 1 else None
+
+    *stored, _ = until(candles, 60.0, "candles")
+    assert all(stored)
     call = market.StreamPrices(market_service_pb2.StreamPricesRequest(), metadata=own)
     assert len({next(call).prices[0].ts for _ in range(5)}) > 1
     call.cancel()
