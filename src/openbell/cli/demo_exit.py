@@ -68,6 +68,17 @@ def result_of(platform: Platform, seconds: float) -> dict[str, Any]:
     head = trader.engine.head
     return {
         "run": trader.id,
+        **counts_of(head),
+        "seconds": round(seconds, 4),
+        "ticks_per_s": round(platform.feed.processed / max(seconds, 1e-9)),
+        "decision_hash": trader.decision_hash(),
+        "state_hash": trader.state_hash(),
+    }
+
+
+def counts_of(head: Any) -> dict[str, Any]:
+    """What a kernel's head says was taken and done, and what the accounts are worth."""
+    return {
         "ticks": int(head["trades"]) + int(head["quotes"]),
         "bars": int(head["bars"]),
         "signals": int(head["signals"]),
@@ -75,10 +86,6 @@ def result_of(platform: Platform, seconds: float) -> dict[str, Any]:
         "denials": int(head["denials"]),
         "fills": int(head["fills"]),
         "final_equity": int(head.equity()) / float(head["money_scale"]),
-        "seconds": round(seconds, 4),
-        "ticks_per_s": round(platform.feed.processed / max(seconds, 1e-9)),
-        "decision_hash": trader.decision_hash(),
-        "state_hash": trader.state_hash(),
     }
 
 

@@ -15,7 +15,7 @@ import msgspec
 from openbell.adapters.stores.base import Journal
 from openbell.adapters.stores.database import Reading, open_database
 from openbell.adapters.stores.orders import fills_of, orders_of
-from openbell.cli.demo_exit import write_json
+from openbell.cli.demo_exit import counts_of, write_json
 from openbell.cli.demo_strategies import strategies
 from openbell.config import load_settings
 from openbell.engine.engine import Engine
@@ -133,13 +133,7 @@ def result_of(journal: Journal, seconds: float) -> dict[str, Any]:
     head = engine.head
     return {
         "run": run.id,
-        "ticks": int(head["trades"]) + int(head["quotes"]),
-        "bars": int(head["bars"]),
-        "signals": int(head["signals"]),
-        "orders": int(head["orders"]),
-        "denials": int(head["denials"]),
-        "fills": int(head["fills"]),
-        "final_equity": int(head.equity()) / float(head["money_scale"]),
+        **counts_of(head),
         "seconds": round(seconds, 4),
         "identical": is_identical,  # stepped again from the journal
         "decision_hash": digest.hexdigest(),

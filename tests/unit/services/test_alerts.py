@@ -206,7 +206,7 @@ async def test_ticks_in_json_and_nonsense(store):
     await service.keep()
     assert market.found() == {one.id: (1_700_000_000_002_000_000, 151.0), two.id: (1_700_000_000_001_000_000, 399.0)}
     assert service.refused == 1
-    assert "0 alerts waiting on 2 symbols, 2 triggered, partitions 0, 1 messages refused" in service.detail
+    assert "0 alerts waiting on 2 symbols of partitions 0, 2 triggered, 1 messages refused" in service.detail
 
 
 async def test_the_prices_of_ticks_are_those_that_are_shown(store):

@@ -8,7 +8,6 @@ never stood before, or missed decisions on a bus that keeps none, it goes on fro
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 import msgspec
 import structlog
@@ -18,45 +17,27 @@ from openbell.adapters.messages.decisions import Decisions, decode_decisions
 from openbell.adapters.stores.alerts import AlertStore
 from openbell.adapters.stores.progress import Progress
 from openbell.engine.plan import Plan
-from openbell.errors import DataError, FencedError, JournalError
+from openbell.errors import DataError, JournalError
 from openbell.services.alerts.accounts import AccountDesk, Kept
-from openbell.services.alerts.desk import NOTICE_EVERY_S
 from openbell.services.alerts.ledger import Ledger
+from openbell.services.alerts.watcher import Watcher
 from openbell.services.portfolio.replica import Replica
-from openbell.services.service import Service
-from openbell.services.topics.shares import Shares
 from openbell.services.trader.decisions import plan_hash, trader_of
 
 log = structlog.get_logger("alerts")
 
 
-class AccountAlertService(Service):
+class AccountAlertService(Watcher[AccountDesk]):
     """Follows the decisions of traders on `topic`; `portfolio` is the reader whose accounts are stored."""
 
     name = "account-alerts"
+    OF_ACCOUNTS = True
 
     def __init__(self, market: Bus, topic: str, plans: Mapping[str, Plan], store: AlertStore, news: asyncio.Event) -> None:
-        super().__init__()
-        self.reader = f"alerts {topic}"
-        self.triggered = 0
-        self.refused = 0
-        self._market = market
+        super().__init__(market, topic, store, news)
         self._plans = dict(plans)
         self._hashes = {trader: plan_hash(plan) for trader, plan in plans.items()}
         self._portfolio = f"portfolio {topic}"
-        self._store = store
-        self._news = news
-        self.shares = Shares(market, topic, "account-alerts", self._begin)
-        self._revision = 0
-        self._notice_at = 0.0
-
-    async def start(self) -> None:
-        """Changes from now on have to be noticed."""
-        self._revision = await asyncio.to_thread(self._store.revision)
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        await self.shares.run(self.take, self.keep)
 
     async def take(self, messages: Sequence[Message]) -> None:
         """Follow decisions."""
@@ -108,65 +89,21 @@ class AccountAlertService(Service):
             return 0, {}
         return known.position, found
 
-    async def keep(self) -> None:
-        """Store what came with how far the decisions were taken. What users changed meanwhile holds from there on."""
-        for share in self.shares.unstored(lambda own: own.has_news):
-            firings, changes = share.own.came()
-            if await self.shares.store(share, share.own.state(), partial(self._store.record, firings, changes)) and firings:
-                self.triggered += len(firings)
-                self._news.set()
-        now = asyncio.get_running_loop().time()
-        if now < self._notice_at:
-            return
-        self._notice_at = now + NOTICE_EVERY_S
-        changes_of_users = await asyncio.to_thread(self._store.changes, self._revision, of_accounts=True)
-        if changes_of_users:
-            for share in self.shares:
-                share.own.change(changes_of_users)
-            self._revision = changes_of_users[-1].revision
-
     async def _begin(self, partition: int) -> tuple[Progress, AccountDesk]:
         """As the store has it, and what stands now."""
-        stored = await asyncio.to_thread(self._store.progress, self.reader, partition)
-        if stored.state:
-            own = AccountDesk(self._plans, msgspec.msgpack.decode(stored.state, type=Kept))
-        else:
-            own = AccountDesk(self._plans)
-            position, ledgers = await self._stored_accounts(own)
+        progress = await asyncio.to_thread(self._store.progress, self.reader, partition)
+        if not progress.state:
+            first = AccountDesk(self._plans)
+            position, ledgers = await self._stored_accounts(first)
             for trader, ledger in ledgers.items():
-                own.begin(trader, ledger)
-            advance = stored.advance(max(position, stored.position) if self._market.KEEPS_HISTORY else stored.position, state=own.state())
-            try:
-                await asyncio.to_thread(self._store.record, (), (), advance)
-            except FencedError:  # somebody else was first
-                return await self._begin(partition)
-            stored = advance.after
+                first.begin(trader, ledger)
+            progress = await self._first(progress, position, first.state())
+        own = AccountDesk(self._plans, msgspec.msgpack.decode(progress.state, type=Kept))
         own.change(await asyncio.to_thread(self._store.standing_of_accounts))
-        self._news.set()
-        return stored, own
-
-    async def stop(self) -> None:
-        """Store what is left."""
-        await self.shares.stop(self.keep)
-
-    def partitions(self) -> list[int]:
-        """Those that are taken here."""
-        return [share.partition for share in self.shares]
-
-    def progress(self) -> dict[str, int]:
-        """How far the topic is taken, the number of the latest change by a user that is noticed, and the alerts that stand."""
-        return {**self.shares.progress(), "revision": self._revision, "standing": self._standing()}
-
-    def _standing(self) -> int:
-        return sum(share.own.board.standing for share in self.shares)
+        self.news.set()
+        return progress, own
 
     @property
-    def detail(self) -> str:
-        """What it has."""
-        told = f"{self._standing():,} alerts waiting on accounts, {self.triggered:,} triggered"
-        return told + (f", {self.refused:,} messages refused" if self.refused else "")
-
-    @property
-    def queue(self) -> int:
-        """Messages waiting."""
-        return self.shares.depth
+    def watched(self) -> str:
+        """Of whoever they are."""
+        return "accounts"
