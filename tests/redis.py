@@ -10,7 +10,8 @@ from openbell.adapters.buses.base import Bus
 from openbell.adapters.buses.redis import RedisPubSubBus, RedisStreamBus
 from openbell.adapters.redis_server import RedisServer
 from openbell.errors import BusError
-from tests.running import free_port, until
+from openbell.services.processes.fleet import free_port
+from tests.running import until
 
 
 class OwnRedis:

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from openbell.services.processes.fleet import free_port
 
 #: The very first start compiles the kernel.
 START_SECONDS = 90.0
@@ -27,13 +28,6 @@ def until(condition: Callable[[], Any], seconds: float = 20.0, what: str = "") -
             return found
         assert time.monotonic() < deadline, f"waited {seconds} s for {what or condition}"
         time.sleep(0.02)  # between two looks; the deadline decides
-
-
-def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def openbell(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:

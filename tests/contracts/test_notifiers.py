@@ -12,8 +12,8 @@ from openbell.adapters.notifiers.apprise import BODY_MAX, AppriseSink
 from openbell.adapters.notifiers.base import Letter
 from openbell.adapters.notifiers.wire import Exchange, addresses_of, is_public
 from openbell.errors import UsageError
+from openbell.services.processes.fleet import free_port
 from tests.integration.test_tls import make_certificate
-from tests.running import free_port
 from tests.sinks import GROUP, TOKEN, WEBHOOK_TOKEN, Discord, Hook, MailServer, Telegram, redirect
 
 TEXT = Letter("openbell: fill", "Fill: buy 10 AAPL at 231.07 (#17)", "info")

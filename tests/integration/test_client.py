@@ -17,9 +17,10 @@ from openbell.errors import (
     UnreachableError,
     UsageError,
 )
+from openbell.services.processes.fleet import free_port
 from openbell.services.views import Candle, Fill, Order, Price, Snapshot
 from tests.gateway import platform_with_people, sign_in
-from tests.running import Running, free_port, running, until
+from tests.running import Running, running, until
 from tests.sinks import Hook
 
 pytestmark = pytest.mark.integration

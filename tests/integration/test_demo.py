@@ -13,7 +13,8 @@ import time
 import pytest
 import websockets
 
-from tests.running import Running, clean_environment, free_port, openbell, running, until
+from openbell.services.processes.fleet import free_port
+from tests.running import Running, clean_environment, openbell, running, until
 
 pytestmark = pytest.mark.integration
 

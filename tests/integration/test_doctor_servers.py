@@ -22,8 +22,9 @@ from openbell.adapters.stores.revisions import REVISIONS
 from openbell.config import BusSettings, RedisSettings, load_settings
 from openbell.services.doctor import kafka, postgresql, rabbitmq
 from openbell.services.doctor import redis as redis_server
+from openbell.services.processes.fleet import free_port
 from openbell.services.stores import place_of
-from tests.running import free_port, openbell, until
+from tests.running import openbell, until
 from tests.servers import ROOT, environment, settings
 
 pytestmark = pytest.mark.services

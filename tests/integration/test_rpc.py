@@ -22,9 +22,10 @@ from openbell.proto.v1 import (
     portfolio_service_pb2_grpc,
     trading_pb2,
 )
+from openbell.services.processes.fleet import free_port
 from openbell.services.rpc.callers import METHODS
 from tests.gateway import add_people, sign_in, write_config
-from tests.running import Running, free_port, openbell, running, until
+from tests.running import Running, openbell, running, until
 
 pytestmark = [pytest.mark.integration]
 

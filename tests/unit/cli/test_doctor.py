@@ -13,7 +13,8 @@ import termios
 
 import pytest
 
-from tests.running import clean_environment, free_port, openbell
+from openbell.services.processes.fleet import free_port
+from tests.running import clean_environment, openbell
 
 CANARY = "canary-7f3a"
 #: Nothing listens on port 1 of this machine.

@@ -4,8 +4,9 @@ import pytest
 
 from openbell import errors
 from openbell.cli.verify import table
+from openbell.services.processes.fleet import free_port
 from openbell.services.verify.journey import Report, Stop
-from tests.running import free_port, openbell
+from tests.running import openbell
 
 
 def test_the_table_is_aligned():

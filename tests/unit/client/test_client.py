@@ -25,7 +25,7 @@ from openbell.errors import (
     UnreachableError,
     UsageError,
 )
-from tests.running import free_port
+from openbell.services.processes.fleet import free_port
 
 KEY = "obk_2f2b23125da0f31d_canary"
 ORDER = {

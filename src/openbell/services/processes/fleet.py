@@ -10,9 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
 import msgspec
@@ -26,6 +28,8 @@ START_S = 90.0
 LAUNCHER = "OPENBELL_LAUNCHER"
 STOP_S = 20.0
 POLL_S = 0.05
+#: Below those that Linux (32768), macOS and Windows (49152) give to connections, and beside those of the servers.
+PORTS = range(20_000, 25_000)
 
 
 @dataclass(slots=True)
@@ -141,10 +145,12 @@ class Fleet:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as opened:
-        opened.bind(("127.0.0.1", 0))
-        return int(opened.getsockname()[1])
+    """A port that nobody listens on now, of those that are not given to whoever connects: a process that comes back finds it free."""
+    for port in SystemRandom().sample(PORTS, len(PORTS)):
+        with socket.socket() as opened, suppress(OSError):
+            opened.bind(("127.0.0.1", port))
+            return port
+    raise OpenbellError(f"all ports from {PORTS[0]} to {PORTS[-1]} are in use", do="stop what listens there")
 
 
 def last_line(log: Path) -> str:

@@ -14,7 +14,8 @@ import pytest
 from openbell.config import MetricsSettings, ServerSettings, Settings
 from openbell.services.doctor.ports import gateway_port, metrics_port
 from openbell.services.doctor.processes import listener, process
-from tests.running import free_port, until
+from openbell.services.processes.fleet import free_port
+from tests.running import until
 
 
 def on(port, host="127.0.0.1"):

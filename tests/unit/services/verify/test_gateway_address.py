@@ -4,8 +4,8 @@ import pytest
 
 from openbell.config import ServerSettings
 from openbell.errors import UsageError
+from openbell.services.processes.fleet import free_port
 from openbell.services.verify.gateway import GatewayAddress, Stream
-from tests.running import free_port
 
 
 @pytest.mark.parametrize(
