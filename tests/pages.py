@@ -17,7 +17,9 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+#: How long something may take to be there, on a machine that has other work.
 PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 class Visitors:
@@ -73,7 +75,7 @@ def give(page: Page, name: str, password: str = PASSWORD) -> None:
 
 def live(page: Page) -> None:
     """Wait until the page shows a market that moves."""
-    expect(page.get_by_role("banner")).to_contain_text("Live", timeout=PATIENCE_MS)
+    expect(page.get_by_role("banner")).to_contain_text("Live")
 
 
 def panel(page: Page, name: str) -> Locator:

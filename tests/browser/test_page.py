@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, WebSocketRoute, expect
 
-from tests.pages import DESK, PATIENCE_MS, PHONE, overflow, panel
+from tests.pages import DESK, PHONE, overflow, panel
 
 pytestmark = pytest.mark.browser
 
@@ -61,8 +61,8 @@ def open_page(browser: Browser, running_demo: str, complaints: list[str]) -> Ite
         if wire is not None:
             page.route_web_socket(re.compile("/ws$"), wire.connect)
         page.goto(running_demo)
-        expect(page.get_by_role("banner")).to_contain_text("Live", timeout=PATIENCE_MS)
-        expect(candles(page)).not_to_have_attribute("data-candles", "0", timeout=PATIENCE_MS)
+        expect(page.get_by_role("banner")).to_contain_text("Live")
+        expect(candles(page)).not_to_have_attribute("data-candles", "0")
         return page
 
     yield open_page
@@ -78,7 +78,7 @@ def candles(page: Page) -> Locator:
 def active_strategy(page: Page) -> Locator:
     """The card of the first active strategy, found again by its name, so that it stays the same when its state changes."""
     card = page.locator("[data-strategy]").filter(has=page.get_by_test_id("strategy-state").get_by_text("active", exact=True))
-    expect(card.first).to_be_visible(timeout=PATIENCE_MS)
+    expect(card.first).to_be_visible()
     name = card.first.get_attribute("data-strategy")
     return page.locator(f'[data-strategy="{name}"]')
 
@@ -107,19 +107,19 @@ def test_prices_move(open_page: Open) -> None:
     prices = panel(page, "Last prices").locator("tbody")
     legend = page.get_by_test_id("legend")
     before = (prices.inner_text(), legend.inner_text())
-    expect(prices).not_to_have_text(before[0], use_inner_text=True, timeout=PATIENCE_MS)
-    expect(legend).not_to_have_text(before[1], use_inner_text=True, timeout=PATIENCE_MS)
+    expect(prices).not_to_have_text(before[0], use_inner_text=True)
+    expect(legend).not_to_have_text(before[1], use_inner_text=True)
 
 
 def test_fills_are_marked(open_page: Open) -> None:
     """A filled order has its row with a status, and its fill a mark on the candles of its symbol."""
     page = open_page()
     filled = panel(page, "Orders").locator("tbody tr").filter(has_text="filled").first
-    expect(filled).to_be_visible(timeout=PATIENCE_MS)
+    expect(filled).to_be_visible()
     symbol = filled.locator("td").nth(1).inner_text().split()[1]
     page.get_by_label("Symbol", exact=True).select_option(symbol)
     expect(candles(page)).to_have_attribute("aria-label", re.compile(re.escape(symbol)))
-    expect(candles(page)).not_to_have_attribute("data-marks", "0", timeout=PATIENCE_MS)
+    expect(candles(page)).not_to_have_attribute("data-marks", "0")
 
 
 def test_timeframe_is_chosen(open_page: Open) -> None:
@@ -131,7 +131,7 @@ def test_timeframe_is_chosen(open_page: Open) -> None:
     other.click()
     for _ in range(2):
         expect(buttons.and_(page.get_by_text(name, exact=True))).to_have_attribute("aria-pressed", "true")
-        expect(candles(page)).to_have_attribute("aria-label", re.compile(rf" {name}: [1-9]"), timeout=PATIENCE_MS)
+        expect(candles(page)).to_have_attribute("aria-label", re.compile(rf" {name}: [1-9]"))
         page.reload()
 
 
@@ -176,7 +176,7 @@ def test_lost_connection_is_shown_and_mended(open_page: Open) -> None:
     expect(card.get_by_role("button", name="Kill", exact=True)).to_be_enabled()
     wire.cut = False
     page.get_by_role("button", name="Try now").evaluate_all("all => all.forEach(one => one.click())")  # or it has just done so
-    expect(page.get_by_role("banner")).to_contain_text("Live", timeout=PATIENCE_MS)
+    expect(page.get_by_role("banner")).to_contain_text("Live")
     expect(card.get_by_role("button", name="Pause")).to_be_enabled()
 
 
@@ -186,11 +186,11 @@ def test_stale_data_is_shown(open_page: Open) -> None:
     page = open_page(wire=wire)
     card = active_strategy(page)
     wire.silent = True
-    expect(page.get_by_role("banner")).to_contain_text("Stale", timeout=10_000)
+    expect(page.get_by_role("banner")).to_contain_text("Stale")
     expect(card.get_by_role("button", name="Pause")).to_be_disabled()
     expect(card.get_by_role("button", name="Kill", exact=True)).to_be_enabled()
     wire.silent = False
-    expect(page.get_by_role("banner")).to_contain_text("Live", timeout=PATIENCE_MS)
+    expect(page.get_by_role("banner")).to_contain_text("Live")
     expect(card.get_by_role("button", name="Pause")).to_be_enabled()
 
 
@@ -227,7 +227,7 @@ def test_only_the_platform_is_asked(open_page: Open, running_demo: str) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     reply = page.reload()
-    expect(candles(page)).not_to_have_attribute("data-candles", "0", timeout=PATIENCE_MS)
+    expect(candles(page)).not_to_have_attribute("data-candles", "0")
     assert [url for url in asked if not url.startswith(running_demo)] == []
     assert reply is not None
     policy = reply.headers["content-security-policy"]

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.gateway import Person, sign_in
-from tests.pages import PATIENCE_MS, PHONE, Visitors, account, give, live, overflow, panel, sign_out, stored, streams
+from tests.pages import PHONE, Visitors, account, give, live, overflow, panel, sign_out, stored, streams
 from tests.running import Running
 
 pytestmark = pytest.mark.browser
@@ -77,7 +77,7 @@ def test_sign_out_ends_the_stream(people: Visitors) -> None:
     live(first)
     assert len(open_streams) == 1
     sign_out(first, "eve")
-    expect(second.get_by_role("heading", name="Sign in")).to_be_visible(timeout=10_000)
+    expect(second.get_by_role("heading", name="Sign in")).to_be_visible()
     assert open_streams == []
 
 
@@ -172,7 +172,7 @@ def test_sessions_are_ended(people: Visitors) -> None:
     while (left := ends.count()) > 0:
         ends.first.click()
         expect(ends).to_have_count(left - 1)
-    expect(there.get_by_role("heading", name="Sign in")).to_be_visible(timeout=10_000)
+    expect(there.get_by_role("heading", name="Sign in")).to_be_visible()
     expect(here.get_by_role("banner")).to_contain_text("Live")
 
 
@@ -202,9 +202,9 @@ def test_profile_by_keyboard(people: Visitors) -> None:
 def test_only_own_accounts_are_shown(people: Visitors) -> None:
     """Bob sees the strategy that is his; the one of the house is for administrators."""
     bob, root = people.sign_in("bob"), people.sign_in("root")
-    expect(panel(bob, "Strategies").locator('[data-strategy="bobs"]')).to_be_visible(timeout=PATIENCE_MS)
+    expect(panel(bob, "Strategies").locator('[data-strategy="bobs"]')).to_be_visible()
     expect(panel(bob, "Strategies").locator('[data-strategy="house"]')).to_have_count(0)
-    expect(panel(root, "Strategies").locator('[data-strategy="house"]')).to_be_visible(timeout=PATIENCE_MS)
+    expect(panel(root, "Strategies").locator('[data-strategy="house"]')).to_be_visible()
 
 
 def _make_old(platform: Running) -> None:

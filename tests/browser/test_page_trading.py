@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.pages import PATIENCE_MS, PHONE, Visitors, live, overflow, panel
+from tests.pages import PHONE, Visitors, live, overflow, panel
 from tests.running import Running, until
 
 pytestmark = pytest.mark.browser
@@ -52,7 +52,7 @@ def test_ticket(local: Visitors) -> None:
     page.get_by_role("button", name="Place the order").click()
     page.get_by_role("button", name="Done").click()
     row = panel(page, "Orders").locator("tbody tr").filter(has_text="0.011")
-    expect(row).to_contain_text("filled", timeout=PATIENCE_MS)
+    expect(row).to_contain_text("filled")
 
 
 def test_ticket_sent_twice_is_one_order(local: Visitors, demo: Running) -> None:
@@ -92,7 +92,7 @@ def test_ticket_that_is_denied(local: Visitors) -> None:
     page.get_by_role("button", name="Place the order").click()
     page.get_by_role("button", name="Done").click()
     row = panel(page, "Orders").locator("tbody tr").filter(has_text="0.017")
-    expect(row).to_contain_text(re.compile("denied|accepted|submitted"), timeout=PATIENCE_MS)
+    expect(row).to_contain_text(re.compile("denied|accepted|submitted"))
 
 
 def test_movers(local: Visitors) -> None:
@@ -103,7 +103,7 @@ def test_movers(local: Visitors) -> None:
     movers = panel(page, "Movers")
     movers.get_by_role("button", name="1m", exact=True).click()
     row = movers.locator("[data-mover=ETHUSDT]").first
-    expect(row).to_contain_text("%", timeout=PATIENCE_MS)
+    expect(row).to_contain_text("%")
     row.get_by_role("button", name="ETHUSDT").click()
     expect(page.get_by_test_id("candles")).to_have_attribute("aria-label", re.compile("^ETHUSDT"))
 
@@ -123,10 +123,10 @@ def test_channel(local: Visitors, demo: Running, hook: tuple[str, list[str]]) ->
     window.get_by_label("fills").check()
     window.get_by_role("button", name="Add", exact=True).click()
     row = window.locator("[data-channel=desk]")
-    expect(row).to_contain_text("fill", timeout=PATIENCE_MS)
+    expect(row).to_contain_text("fill")
     assert "hushhush" not in page.content()
     row.get_by_role("button", name="Test desk").click()
-    expect(row.get_by_role("status")).to_contain_text("Sent.", timeout=PATIENCE_MS)
+    expect(row.get_by_role("status")).to_contain_text("Sent.")
     assert any("test of the channel desk" in text for text in heard)
 
     demo.ask("POST", "/orders", {"symbol": "BTCUSDT", "side": "buy", "quantity": 0.01})

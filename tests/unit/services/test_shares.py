@@ -48,18 +48,27 @@ class Reader:
             share.own.append(message.payload)
 
     async def keep(self):
-        """Store; returns the offset to commit, None when something has to be taken again first."""
+        """Store; returns the offset to commit, None while something has to be taken again first."""
         is_all = True
         for share in self.shares.unstored():
             state = msgspec.msgpack.encode(share.own)
             is_all &= await self.shares.store(share, state, lambda advance: self.database.run(lambda sql: move(sql, advance)))
-        return self.next if is_all else None
+        return self.next if is_all and not self.shares._again else None
+
+
+class Acks:
+    """A subscription of which nobody wants to know more."""
+
+    count = 0
+
+    def ack(self):
+        self.count += 1
 
 
 steps = st.lists(st.tuples(st.integers(0, 1), st.sampled_from(["take", "keep", "begin"]), st.integers(1, 9)), max_size=40)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(steps=steps)
 def test_two_that_believe_the_partition_is_theirs(database, steps):
     """Either may take, store, be refused and begin anew at any time: in the end every message was seen once, in order."""
@@ -79,6 +88,21 @@ def test_two_that_believe_the_partition_is_theirs(database, steps):
         return msgspec.msgpack.decode(read_progress(database, name, 0).state)
 
     assert asyncio.run(run()) == list(range(COUNT))
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+async def test_who_stops_acknowledges_what_is_stored(database, is_late):
+    """What another one has stored less of is not acknowledged: it would be lost."""
+    name = next(NAMES)
+    reader, other = Reader(database, name), Reader(database, name)
+    reader.shares._subscription = acks = Acks()
+    await reader.take(2)
+    if is_late:
+        await other.take(1)
+        await other.keep()
+    await reader.shares.stop(reader.keep)
+    assert acks.count == (0 if is_late else 1)
+    assert read_progress(database, name, 0).position == (1 if is_late else 2)
 
 
 async def test_a_message_that_could_not_be_taken_is_not_passed_over(database):

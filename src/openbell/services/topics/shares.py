@@ -74,8 +74,7 @@ class Shares(Generic[Own]):
             while (messages := await paced.take()) is not None:
                 await take([*self.again(), *messages])
                 if not messages:
-                    is_kept = await keep()
-                    if is_kept is not False and not self._again:
+                    if await self._is_all_kept(keep):
                         paced.ack()
                     await self._follow()
                     await self._look_ahead()
@@ -122,10 +121,13 @@ class Shares(Generic[Own]):
         return True
 
     async def stop(self, keep: Callable[[], Awaitable[bool | None]]) -> None:
-        """Store what is left, and acknowledge it."""
-        if self._shares:
-            await keep()
+        """Store what is left, and acknowledge it; what has to be taken again goes to the next one."""
+        if self._shares and await self._is_all_kept(keep):
             self._subscription.ack()
+
+    async def _is_all_kept(self, keep: Callable[[], Awaitable[bool | None]]) -> bool:
+        """Whether all that was taken is stored now, so that it may be acknowledged."""
+        return await keep() is not False and not self._again
 
     async def _share(self, partition: int) -> Share[Own]:
         """The share of a partition, as the store has it when it is new, or was away."""
