@@ -10,6 +10,7 @@ from openbell.adapters.stores.alert_words import sentence
 from openbell.adapters.stores.alerts import EVENTS, AlertStore
 from openbell.adapters.stores.notification_rows import News
 from openbell.adapters.stores.notifications import Outbox
+from openbell.adapters.stores.progress import Progress
 from openbell.services.notifier.events import shown
 
 #: How often (seconds) it is looked whether an alert came, and how many rows are read at once.
@@ -18,7 +19,9 @@ EVENTS_MAX = 1000
 
 
 class AlertTable:
-    """Reads the rows of alerts that came, and stores how far it has come with what it tells."""
+    """Reads the rows of alerts that came, and stores how far it has come with what it tells. It reads also while nobody is told: what comes
+    before there is a channel is not told later.
+    """
 
     READER = "notifier of alerts"
 
@@ -34,13 +37,18 @@ class AlertTable:
                 self._told()
             await asyncio.sleep(LOOK_S)
 
-    def look(self) -> int:
-        """Write down what came since; the first time, nothing that came before. Returns how much it was. It blocks, for a thread."""
+    def begin(self) -> Progress:
+        """How far it has come: the first time, behind everything that is there."""
         known = self._outbox.progress(self.READER)
         if not known.state:
-            latest = self._store.progress(EVENTS, 0).position
-            self._outbox.tell((), known.advance(latest, state=b"begun"))
-            return 0
+            advance = known.advance(self._store.progress(EVENTS, 0).position, state=b"begun")
+            self._outbox.tell((), advance)
+            known = advance.after
+        return known
+
+    def look(self) -> int:
+        """Write down what came since it looked last. Returns how much it was. It blocks, for a thread."""
+        known = self.begin()
         events = self._store.events(since=known.position, limit=EVENTS_MAX)
         if not events:
             return 0

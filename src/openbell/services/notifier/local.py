@@ -107,16 +107,18 @@ class LocalNotifier(Service):
     def _open(self) -> Assembly:
         with self._alone:
             if self._parts is None:
-                self._database = open_database(self._place)
-                self._parts = Assembly(self._settings, self._database)
-                self._inner = self._parts.service(self._reader, partial(self._sources, self._parts))
+                self._database = self._database or open_database(self._place)
+                parts = Assembly(self._settings, self._database)
+                alerts = AlertTable(AlertStore(self._database), parts.outbox, parts.deliverer.wake)
+                alerts.begin()  # before a channel can be made
+                self._inner = parts.service(self._reader, partial(self._sources, parts), always=[alerts])
+                self._parts = parts
             return self._parts
 
     async def _sources(self, parts: Assembly, _: Progress) -> list[Source]:
         decisions = Decisions(self._bus, parts.intake, {MAIN: self._trading}, _behind, self._run)
         decisions.listen()
-        alerts = AlertTable(AlertStore(parts.database), parts.outbox, parts.deliverer.wake)
-        return [decisions, alerts, Services(parts.intake, self._others)]
+        return [decisions, Services(parts.intake, self._others)]
 
     def _others(self) -> list[ServiceView]:
         return [view for view in self._views() if view.name != self.name]

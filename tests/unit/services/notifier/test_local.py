@@ -1,6 +1,7 @@
 """The notifier of the platform in one process: it follows the trader from the journal, and costs nothing without a channel."""
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 import time
@@ -167,6 +168,28 @@ def test_alerts_that_came_are_read_from_their_table(tmp_path):
         [one] = scene.outbox.waiting(row.id, 10)
         assert one.news.id == f"alert {made[1].id} 1"
         assert one.news.fields["what"] == "MSFT is at or below 90, at 151.5"
+
+
+async def test_an_alert_right_after_the_first_channel(settings, hook):
+    """Is told, although nothing has looked for alerts yet; those from before are not."""
+    with contextlib.closing(open_database(Path(settings.database.sqlite_path))) as database:
+        store = AlertStore(database)
+
+        def comes(number):
+            [alert] = store.create(0, NewAlert(f"S{number}", "above", 1.0))
+            firing = Firing(alert.id, 1, alert.revision, 1, 2.0, 2.0)
+            change = Change(alert.id, alert.revision, "triggered", 1, 1, firing)
+            store.record([firing], [change], Progress("alerts t", 0, number).advance(number + 1, state=b"{}"))
+
+        comes(0)
+        service = notifier(settings)
+        comes(1)  # and nobody is told
+        await asyncio.to_thread(AlertTable(store, service._open().outbox, lambda: None).look)
+        service.channels.create(0, NewChannel("hook", hook.url_of()))
+        comes(2)
+        await run_until(service, lambda: hook.texts)
+    assert len(hook.texts) == 1
+    assert "S2 is at or above 1" in hook.texts[0]
 
 
 def test_what_sends_is_not_loaded_without_a_channel(tmp_path):
