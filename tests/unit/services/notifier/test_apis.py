@@ -33,8 +33,8 @@ async def deliver(scene, seconds=60.0):
 
 
 async def test_as_fast_as_telegram_allows(scene, monkeypatch):
-    """A message a second, so that it never has to say no."""
-    with Telegram((1, 0.95), (20, 60.0)) as server:
+    """A message a second, so that it never has to say no, also when one was late on its way and the next is not."""
+    with Telegram((1, 0.6), (20, 60.0)) as server:
         redirect(monkeypatch, telegram=server)
         scene.channel(sink=AppriseSink(server.url_of(), True))
         scene.tell(*(scene.news(symbol=f"S{number}") for number in range(4)))
