@@ -102,8 +102,14 @@ def side_of(command: Any) -> Any:
 
 
 def price_of(price: Any) -> float | None:
-    """A price, None where the kernel writes 0 for none."""
-    return float(price) if price > 0.0 else None
+    """A price as people write it, None where the kernel writes 0 for none.
+
+    Ticks times the size of one come out beside the decimal fraction; 15 digits, which a double always keeps, are that.
+
+    >>> price_of(6_440_813 * 0.01)
+    64408.13
+    """
+    return float(f"{price:.15g}") if price > 0.0 else None
 
 
 def status_of(command: Any) -> str:

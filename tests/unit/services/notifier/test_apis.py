@@ -38,7 +38,9 @@ async def test_as_fast_as_telegram_allows(scene, monkeypatch):
         redirect(monkeypatch, telegram=server)
         scene.channel(sink=AppriseSink(server.url_of(), True))
         scene.tell(*(scene.news(symbol=f"S{number}") for number in range(4)))
+        began = time.monotonic()
         await deliver(scene)
+        assert time.monotonic() - began >= 3.0
         assert (len(server.texts), server.requests) == (4, 4)
     assert set(scene.states().values()) == {"sent"}
 
